@@ -1,0 +1,227 @@
+/* The configuration: what config/stepmill.yaml, STEPMILL_* variables and --set flags come to (DESIGN §9).
+ *
+ * Order: flag > environment > file > default. One option table (src/config/options.c) serves reading, checking, showing, the reference
+ * and the JSON Schema; an option that is not in the table does not exist.
+ *
+ * A `struct config` never changes after config_load, may be read by any thread, and owns all it points to until config_free. Strings are
+ * terminated; NULL means "not set". Times are milliseconds (`_ms`), sizes bytes. Paths are absolute or relative to the working folder
+ * (config_load has put the file's folder before relative ones). Secrets are resolved: never print or log a `struct config_secret`'s value.
+ *
+ * SIGHUP: load again; config_changes tells which changes need a restart.
+ */
+#ifndef STEPMILL_CONFIG_H
+#define STEPMILL_CONFIG_H
+
+#include "bytes.h"
+#include "error.h"
+#include "log.h"
+
+enum {
+    CONFIG_PROBLEMS_MAX = 20, /* that are kept; the rest is counted */
+    CONFIG_NAME_MAX = 64,     /* of an agent or model: [a-z0-9-], it becomes part of topic and group names */
+    CONFIG_AGENTS_MAX = 64,
+    CONFIG_MODELS_MAX = 64,
+    CONFIG_CASCADE_MAX = 16, /* models of one agent */
+    CONFIG_TOOLS_MAX = 64,   /* tools of one agent (EVENT_TOOLS_MAX) */
+};
+
+/* A secret. The value may be NULL: not set. `file` is where it can be read again (secret_read_file), NULL when it came from elsewhere. */
+struct config_secret {
+    const char *value;
+    const char *file;
+    const char *reference; /* "${NAME}", safe to print; NULL: the value was written in plain text or came from a file */
+};
+
+/* Empty members: the system's certificate authorities, no client certificate. */
+struct config_tls {
+    const char *ca_file, *certificate_file, *key_file;
+};
+
+/* One librdkafka property as written, e.g. {"security.protocol", "SASL_SSL"}. Those we own never get here (kafka_options.h). */
+struct config_property {
+    const char *name, *value;
+    bool secret;
+};
+
+struct config_kafka {
+    const struct config_property *properties; /* for producer, consumer and admin client alike; bootstrap.servers among them, group.id not */
+    size_t nproperties;
+    const char *bootstrap_servers;
+    const char *group_id; /* as written, or agent-<agent> where there is exactly one agent; NULL: neither (refused with CONFIG_NEED_AGENTS) */
+};
+
+struct config_topics {
+    const char *tasks_prefix; /* + agent name */
+    const char *results, *events, *dlq, *dlq_actions, *definitions;
+    int32_t partitions, replication; /* used by `topics create` only */
+    struct {
+        int64_t tasks_ms, results_ms, events_ms, dlq_ms;
+    } retention; /* dlq_ms: also of dlq_actions */
+};
+
+struct config_registry {
+    const char *url;
+    const char *username;
+    struct config_secret password, token; /* basic or bearer, not both */
+    struct config_tls tls;
+    int64_t timeout_ms; /* of one request */
+};
+
+struct config_redis {
+    const char *url; /* redis:// or rediss://, without user and password: these were moved to the members below */
+    const char *username;
+    struct config_secret password;
+    const char *prefix; /* before every key, never NULL */
+    struct config_tls tls;
+    int64_t connect_timeout_ms, timeout_ms;
+};
+
+struct config_http {
+    const char *listen; /* "host:port" or "[v6]:port" */
+};
+
+enum config_api { CONFIG_API_OPENAI };
+
+struct config_model {
+    const char *name;
+    enum config_api api;
+    const char *url; /* base, without a trailing slash: "https://api.openai.com/v1" */
+    const char *model;
+    struct config_secret key;
+    int64_t timeout_ms, connect_timeout_ms;
+    bool has_temperature, has_seed, has_max_tokens; /* what is not set is not sent */
+    double temperature;
+    int64_t seed;
+    int32_t max_tokens;
+    struct slice extra; /* members of the request body, e.g. {"top_p":0.9}: one JSON object, validated; absent = none */
+    const char *ca_file;
+    int32_t max_connections;
+};
+
+struct config_agent {
+    const char *name;
+    const char *system_prompt; /* the text, from system_prompt or system_prompt_file; never NULL */
+    const struct config_model *const *models; /* the cascade, in order; at least one */
+    size_t nmodels;
+    const char *const *tools; /* access list, each once; whether a tool exists is known only after the tool files are read */
+    size_t ntools;
+    int32_t max_steps;    /* 1–25 */
+    int32_t token_budget; /* 512–32768 */
+    int64_t deadline_ms;
+    int32_t max_in_flight, max_waiting;
+    bool session_memory;
+    int64_t session_token_budget; /* 0: none */
+};
+
+struct config_backoff {
+    int64_t min_ms, max_ms;
+};
+
+struct config_retry {
+    int32_t model_rounds;
+    struct config_backoff model_backoff;
+    int32_t tool_attempts;
+    struct config_backoff tool_backoff;
+};
+
+struct config_breaker {
+    int32_t failures; /* in a row */
+    int64_t open_ms;
+};
+
+struct config_dlq {
+    int32_t auto_redrives; /* a failed result is final when so many redrives were made; 0 where no DLQ processor runs */
+};
+
+struct config_limits {
+    int64_t record, model_answer, tool_answer, schema, headers, session_memory;
+};
+
+struct config_worker {
+    const char *slot; /* of the transactional.id; NULL: host name + lowest free number, found at start */
+    int64_t commit_interval_ms, events_interval_ms;
+    int64_t drain_timeout_ms;
+};
+
+struct config_log {
+    enum log_level level;
+};
+
+struct config {
+    const char *path; /* of the file; NULL: none was read */
+    struct config_kafka kafka;
+    struct config_topics topics;
+    struct config_registry registry;
+    struct config_redis redis;
+    struct config_http http;
+    struct config_agent *agents; /* in the file's order */
+    size_t nagents;
+    struct config_model *models;
+    size_t nmodels;
+    const char *tool_definitions; /* folder of *.json; NULL: none */
+    struct config_retry retry;
+    struct config_breaker breaker;
+    struct config_dlq dlq;
+    struct config_limits limits;
+    struct config_worker worker;
+    struct config_log log;
+    struct config_values *values; /* private: what show and changes print from */
+};
+
+/* What the caller cannot do without. A file may leave out what nobody needs: `topics create` runs without Redis. */
+enum config_need {
+    CONFIG_NEED_KAFKA = 1,    /* kafka.bootstrap.servers */
+    CONFIG_NEED_REGISTRY = 2, /* schema_registry.url */
+    CONFIG_NEED_REDIS = 4,    /* redis.url */
+    CONFIG_NEED_AGENTS = 8,   /* at least one agent, with prompt and models, and a group */
+    CONFIG_NEED_ALL = 15,     /* a worker */
+};
+
+struct config_source {
+    const char *path;        /* NULL: STEPMILL_CONFIG, else ./stepmill.yaml, else /etc/stepmill/stepmill.yaml, else no file at all */
+    const char *const *sets; /* "path=value" of each --set, the last of equal paths counts */
+    size_t nsets;
+    char *const *environment; /* as `environ`: NAME=value, NULL at the end */
+    unsigned needs;           /* of enum config_need */
+};
+
+struct config_problem {
+    bool warning;
+    char text[512]; /* "stepmill.yaml:12:5: …", "STEPMILL_REDIS__URL: …" or "--set redis.url: …"; no secrets */
+};
+
+/* What is wrong, in the order of the file. Zero-initialise. */
+struct config_report {
+    struct config_problem problems[CONFIG_PROBLEMS_MAX];
+    size_t count;            /* of problems[] */
+    size_t errors, warnings; /* seen, kept or not */
+};
+
+/* Reads, merges and checks everything. NULL when report->errors > 0; warnings (a secret in plain text) do not stop it.
+ * Reads the file, prompt files and secret files: at start and on SIGHUP only. */
+struct config *config_load(const struct config_source *source, struct config_report *report);
+void config_free(struct config *c);
+
+/* NULL: no such agent. */
+const struct config_agent *config_agent(const struct config *c, struct slice name);
+/* tasks_prefix + name, appended. */
+void config_tasks_topic(const struct config *c, const char *agent, struct buf *to);
+
+/* Calls `each` for every option that differs, with its full path ("agents.search.max_steps"); `reloadable`: it may be taken over while
+ * running. Secrets count by value. An agent or model that came or went is reported once, as "agents.search". */
+void config_changes(const struct config *old, const struct config *new, void (*each)(void *context, const char *path, bool reloadable),
+                    void *context);
+
+/* The effective values as YAML that config_load reads again; secrets as "${NAME}" or as their *_file, else "********". With `sources`
+ * a comment behind each value says where it comes from: file:line, STEPMILL_…, --set, default. */
+void config_show(const struct config *c, bool sources, struct buf *to);
+/* The same as one JSON object, durations and sizes as written in YAML. */
+void config_show_json(const struct config *c, struct buf *to);
+/* The reference, made from the option table: one heading per section, for people (Markdown). */
+void config_reference(struct buf *to);
+/* The reference for machines: a JSON array of {path, type, default, minimum, maximum, values, environment, reloadable, required, help}. */
+void config_reference_json(struct buf *to);
+/* JSON Schema (2020-12) of the file, for editors. */
+void config_schema(struct buf *to);
+
+#endif
