@@ -1,0 +1,58 @@
+/* Byte strings: a view (`slice`) and a growing buffer with a ceiling (`buf`). */
+#ifndef STEPMILL_BYTES_H
+#define STEPMILL_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* A view of bytes that somebody else owns; not terminated. {NULL, 0} is "absent", {"", 0} is "empty". */
+struct slice {
+    const char *at;
+    size_t len;
+};
+
+#define SLICE(literal)     ((struct slice){"" literal, sizeof(literal) - 1})
+#define SLICE_FMT(s)       (int)((s).len), ((s).at ? (s).at : "") /* for "%.*s" */
+static inline struct slice slice_of(const char *text) { return (struct slice){text, text ? strlen(text) : 0}; }
+static inline bool slice_equal(struct slice a, struct slice b) { return a.len == b.len && (a.len == 0 || !memcmp(a.at, b.at, a.len)); }
+static inline bool slice_is(struct slice a, const char *text) { return slice_equal(a, slice_of(text)); }
+bool slice_starts_with(struct slice a, const char *prefix);
+
+/* Decimal integer with optional '-', whole slice, checked against [min, max]. */
+bool slice_to_int(struct slice a, int64_t min, int64_t max, int64_t *value);
+
+/* A buffer that grows up to `max` bytes. A write that does not fit, or finds no memory, sets `failed` and writes nothing;
+ * so does every write after it. Write freely, look at `failed` once. Zero-initialise with BUF(max); free with buf_free. */
+struct buf {
+    char *at;
+    size_t len;
+    size_t room;
+    size_t max;
+    bool failed;
+};
+
+#define BUF(ceiling) ((struct buf){.max = (ceiling)})
+
+void buf_free(struct buf *b);
+static inline void buf_clear(struct buf *b) { b->len = 0, b->failed = false; }
+static inline struct slice buf_slice(const struct buf *b) { return (struct slice){b->at ? b->at : "", b->len}; }
+
+/* Room for `n` more bytes at the returned address (then add to `len`), or NULL with `failed` set. */
+char *buf_reserve(struct buf *b, size_t n);
+void buf_put(struct buf *b, const void *bytes, size_t n);
+void buf_put_slice(struct buf *b, struct slice s);
+void buf_put_text(struct buf *b, const char *text);
+void buf_put_byte(struct buf *b, char byte);
+void buf_put_int(struct buf *b, int64_t v); /* decimal */
+__attribute__((format(printf, 2, 3))) void buf_printf(struct buf *b, const char *format, ...);
+/* The text with a terminator (which is not counted in len); "" when failed. */
+const char *buf_text(struct buf *b);
+
+/* Lower-case hex of n bytes; `text` has room for 2 * n + 1. */
+void hex_encode(char *text, const void *bytes, size_t n);
+/* Exactly 2 * n hex digits of either case. */
+bool hex_decode(void *bytes, size_t n, struct slice text);
+
+#endif

@@ -1,0 +1,20 @@
+/* SHA-256 cut to 16 bytes: names a cell, and with it the whole history below it (DELIVERY §2). Also the input hash (DELIVERY §3). */
+#ifndef STEPMILL_DIGEST_H
+#define STEPMILL_DIGEST_H
+
+#include "bytes.h"
+
+enum { DIGEST_SIZE = 16 };
+
+struct digest {
+    uint8_t bytes[DIGEST_SIZE];
+};
+
+/* Over the concatenation of the n parts. */
+struct digest digest_of(const struct slice *parts, size_t n);
+static inline struct slice digest_slice(const struct digest *d) { return (struct slice){(const char *)d->bytes, DIGEST_SIZE}; }
+static inline bool digest_equal(const struct digest *a, const struct digest *b) { return !memcmp(a, b, DIGEST_SIZE); }
+/* 32 hex digits and a terminator. */
+void digest_text(char text[2 * DIGEST_SIZE + 1], const struct digest *d);
+
+#endif

@@ -1,0 +1,99 @@
+/* An arena: blocks in a chain, freed together. */
+#include "stepmill/arena.h"
+
+#include <stdalign.h>
+#include <stdlib.h>
+
+struct block {
+    struct block *next;
+    size_t size, used; /* of `at` */
+    max_align_t at[];
+};
+
+struct arena {
+    struct block *blocks; /* newest first; only it has room that is looked at */
+    size_t size, max;
+};
+
+enum { BLOCK_SIZE = 2048 - sizeof(struct block) };
+
+struct arena *arena_new(size_t max)
+{
+    struct arena *a = calloc(1, sizeof *a);
+
+    if (a) {
+        a->max = max;
+        a->size = sizeof *a;
+    }
+    return a;
+}
+
+void arena_free(struct arena *a)
+{
+    if (!a)
+        return;
+    for (struct block *b = a->blocks, *next; b; b = next) {
+        next = b->next;
+        free(b);
+    }
+    free(a);
+}
+
+static struct block *add_block(struct arena *a, size_t n)
+{
+    size_t size = n > BLOCK_SIZE / 2 ? n : BLOCK_SIZE;
+    struct block *b;
+
+    if (a->size > a->max || size + sizeof *b > a->max - a->size)
+        return NULL;
+    b = malloc(sizeof *b + size);
+    if (!b)
+        return NULL;
+    b->size = size;
+    b->used = 0;
+    /* A block of its own for a large piece goes behind the one that still has room. */
+    if (size != BLOCK_SIZE && a->blocks) {
+        b->next = a->blocks->next;
+        a->blocks->next = b;
+    } else {
+        b->next = a->blocks;
+        a->blocks = b;
+    }
+    a->size += sizeof *b + size;
+    return b;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+    struct block *b = a->blocks;
+    size_t start = b ? (b->used + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1) : 0;
+    char *at;
+
+    if (n > a->max)
+        return NULL;
+    if (!b || start > b->size || n > b->size - start) {
+        b = add_block(a, n);
+        if (!b)
+            return NULL;
+        start = 0;
+    }
+    at = (char *)b->at + start;
+    b->used = start + n;
+    return memset(at, 0, n);
+}
+
+struct slice arena_copy(struct arena *a, struct slice s)
+{
+    char *at;
+
+    if (!s.at)
+        return s;
+    at = s.len == SIZE_MAX ? NULL : arena_alloc(a, s.len + 1);
+    if (!at)
+        return (struct slice){NULL, 0};
+    if (s.len)
+        memcpy(at, s.at, s.len);
+    return (struct slice){at, s.len};
+}
+
+size_t arena_size(const struct arena *a) { return a->size; }

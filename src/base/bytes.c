@@ -1,0 +1,160 @@
+/* Byte strings: comparison, numbers, hex, and a buffer that never grows past its ceiling. */
+#include "stepmill/bytes.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FIRST_ROOM = 256 };
+
+bool slice_starts_with(struct slice a, const char *prefix)
+{
+    size_t n = strlen(prefix);
+
+    return a.len >= n && !memcmp(a.at, prefix, n);
+}
+
+bool slice_to_int(struct slice a, int64_t min, int64_t max, int64_t *value)
+{
+    bool negative = a.len && a.at[0] == '-';
+    int64_t v = 0;
+
+    if (a.len == (size_t)negative)
+        return false;
+    for (size_t i = negative; i < a.len; i++) {
+        int digit = a.at[i] - '0';
+
+        if (digit < 0 || digit > 9 || __builtin_mul_overflow(v, 10, &v) || __builtin_sub_overflow(v, digit, &v))
+            return false;
+    }
+    if (!negative && __builtin_sub_overflow(0, v, &v)) /* collected below zero, where one more number fits */
+        return false;
+    *value = v;
+    return v >= min && v <= max;
+}
+
+void buf_free(struct buf *b)
+{
+    free(b->at);
+    *b = BUF(b->max);
+}
+
+char *buf_reserve(struct buf *b, size_t n)
+{
+    size_t room = b->room ? b->room : FIRST_ROOM;
+    char *at;
+
+    if (b->failed || n > b->max - b->len) {
+        b->failed = true;
+        return NULL;
+    }
+    if (b->at && n <= b->room - b->len)
+        return b->at + b->len;
+    while (room < b->len + n)
+        room *= 2;
+    if (room > b->max)
+        room = b->max;
+    at = realloc(b->at, room ? room : 1);
+    if (!at) {
+        b->failed = true;
+        return NULL;
+    }
+    b->at = at;
+    b->room = room;
+    return at + b->len;
+}
+
+void buf_put(struct buf *b, const void *bytes, size_t n)
+{
+    char *at = buf_reserve(b, n);
+
+    if (!at)
+        return;
+    if (n)
+        memcpy(at, bytes, n);
+    b->len += n;
+}
+
+void buf_put_slice(struct buf *b, struct slice s) { buf_put(b, s.at, s.len); }
+void buf_put_text(struct buf *b, const char *text) { buf_put(b, text, strlen(text)); }
+void buf_put_byte(struct buf *b, char byte) { buf_put(b, &byte, 1); }
+
+void buf_put_int(struct buf *b, int64_t v)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
+    do {
+        digits[--at] = (char)('0' + u % 10);
+        u /= 10;
+    } while (u);
+    if (v < 0)
+        buf_put_byte(b, '-');
+    buf_put(b, digits + at, sizeof digits - at);
+}
+
+void buf_printf(struct buf *b, const char *format, ...)
+{
+    va_list args;
+    int n;
+    char *at;
+
+    va_start(args, format);
+    n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n < 0 || !(at = buf_reserve(b, (size_t)n + 1))) {
+        b->failed = true;
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(at, (size_t)n + 1, format, args);
+    va_end(args);
+    b->len += (size_t)n;
+}
+
+const char *buf_text(struct buf *b)
+{
+    char *at = buf_reserve(b, 1);
+
+    if (!at)
+        return "";
+    *at = '\0';
+    return b->at;
+}
+
+void hex_encode(char *text, const void *bytes, size_t n)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *at = bytes;
+
+    for (size_t i = 0; i < n; i++) {
+        text[2 * i] = digits[at[i] >> 4];
+        text[2 * i + 1] = digits[at[i] & 15];
+    }
+    text[2 * n] = '\0';
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool hex_decode(void *bytes, size_t n, struct slice text)
+{
+    uint8_t *to = bytes;
+
+    if (text.len != 2 * n)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        int high = hex_value(text.at[2 * i]), low = hex_value(text.at[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        to[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}

@@ -1,0 +1,55 @@
+/* Log lines as JSON, one write each. */
+#include "stepmill/log.h"
+
+#include <math.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "stepmill/clock.h"
+#include "stepmill/json.h"
+
+enum { LINE_MAX_BYTES = 16384, TEXT_MAX_BYTES = 1024 };
+
+static void put_time(struct buf *line)
+{
+    int64_t ms = clock_wall_ms();
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm utc;
+
+    gmtime_r(&seconds, &utc);
+    buf_printf(line, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
+               utc.tm_min, utc.tm_sec, (int)(ms % 1000));
+}
+
+static void put_field(struct buf *line, const struct log_field *f)
+{
+    buf_put_byte(line, ',');
+    json_put_string(line, slice_of(f->name));
+    buf_put_byte(line, ':');
+    if (f->kind == LOG_KIND_INT)
+        buf_put_int(line, f->integer);
+    else if (f->kind == LOG_KIND_BOOL)
+        buf_put_text(line, f->integer ? "true" : "false");
+    else if (f->kind == LOG_KIND_DOUBLE && isfinite(f->real))
+        buf_printf(line, "%.6g", f->real);
+    else if (f->kind == LOG_KIND_TEXT && f->text.at)
+        json_put_string(line, utf8_cut(f->text, TEXT_MAX_BYTES));
+    else
+        buf_put_text(line, "null");
+}
+
+void log_write(const struct log *log, enum log_level level, const char *event, size_t n, const struct log_field *fields)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    struct buf line = BUF(LINE_MAX_BYTES);
+
+    put_time(&line);
+    buf_printf(&line, ",\"level\":\"%s\",\"role\":\"%s\",\"event\":", levels[level], log->role ? log->role : "stepmill");
+    json_put_string(&line, slice_of(event));
+    for (size_t i = 0; i < n && line.len < LINE_MAX_BYTES - 8 * TEXT_MAX_BYTES; i++)
+        put_field(&line, &fields[i]);
+    buf_put_text(&line, "}\n");
+    if (!line.failed && write(log->fd, line.at, line.len) < 0)
+        line.failed = true; /* nowhere left to say it */
+    buf_free(&line);
+}

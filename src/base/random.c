@@ -1,0 +1,58 @@
+/* Randomness: the kernel's for names, splitmix64 for jitter. */
+#include "stepmill/random.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+#include "stepmill/bytes.h"
+#include "stepmill/error.h"
+
+void random_bytes(void *at, size_t n)
+{
+    char *to = at;
+
+    while (n) {
+        ssize_t got = getrandom(to, n, 0);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            bug("getrandom failed");
+        to += got;
+        n -= (size_t)got;
+    }
+}
+
+uint64_t random_next(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+uint64_t random_below(uint64_t *state, uint64_t bound)
+{
+    return bound ? (uint64_t)((unsigned __int128)random_next(state) * bound >> 64) : 0;
+}
+
+void random_uuid7(char text[37], int64_t wall_ms)
+{
+    uint8_t b[16];
+    char hex[33];
+    size_t to = 0;
+
+    random_bytes(b, sizeof b);
+    for (int i = 0; i < 6; i++)
+        b[i] = (uint8_t)(wall_ms >> (40 - 8 * i));
+    b[6] = (uint8_t)(0x70 | (b[6] & 0x0f));
+    b[8] = (uint8_t)(0x80 | (b[8] & 0x3f));
+    hex_encode(hex, b, sizeof b);
+    for (size_t i = 0; i < 32; i++) {
+        if (i == 8 || i == 12 || i == 16 || i == 20)
+            text[to++] = '-';
+        text[to++] = hex[i];
+    }
+    text[to] = '\0';
+}

@@ -1,0 +1,289 @@
+/* Which offsets of one partition are finished: a bitmap that slides with the watermark, and its text form. */
+#include "stepmill/offsets.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stepmill/base64url.h"
+#include "stepmill/crc32c.h"
+
+/* Bits start at the watermark rounded down to a word, so that sliding moves whole words. */
+struct offsets {
+    int64_t watermark;
+    uint64_t *words;
+    size_t nwords;
+};
+
+enum {
+    WORD_BITS = 64,
+    WINDOW_MAX = 1 << 24, /* offsets; a partition is paused long before, this only bounds a damaged text */
+    FORMAT = 1,
+    HEADER = 1 + 8 + 4, /* format, watermark, CRC-32C of what follows */
+    RUN_MIN = 32,       /* a shorter run costs more as a run than as bits */
+    BYTES_MAX = OFFSETS_TEXT_MAX / 4 * 3,
+};
+
+static int64_t first_bit(const struct offsets *o) { return o->watermark - o->watermark % WORD_BITS; }
+
+static bool bit(const struct offsets *o, size_t i)
+{
+    return i / WORD_BITS < o->nwords && (o->words[i / WORD_BITS] >> i % WORD_BITS & 1);
+}
+
+struct offsets *offsets_new(int64_t watermark)
+{
+    struct offsets *o = calloc(1, sizeof *o);
+
+    if (o)
+        o->watermark = watermark;
+    return o;
+}
+
+void offsets_free(struct offsets *o)
+{
+    if (!o)
+        return;
+    free(o->words);
+    free(o);
+}
+
+int64_t offsets_watermark(const struct offsets *o) { return o->watermark; }
+
+bool offsets_is_finished(const struct offsets *o, int64_t offset)
+{
+    return offset < o->watermark || bit(o, (size_t)(offset - first_bit(o)));
+}
+
+static bool reserve(struct offsets *o, size_t nwords)
+{
+    uint64_t *words;
+
+    if (nwords <= o->nwords)
+        return true;
+    nwords += nwords / 2;
+    words = realloc(o->words, nwords * sizeof *words);
+    if (!words)
+        return false;
+    memset(words + o->nwords, 0, (nwords - o->nwords) * sizeof *words);
+    o->words = words;
+    o->nwords = nwords;
+    return true;
+}
+
+/* Advance over finished offsets, then drop the words that lie wholly below. */
+static void slide(struct offsets *o)
+{
+    int64_t base = first_bit(o);
+    size_t i = (size_t)(o->watermark - base);
+    size_t gone;
+
+    while (bit(o, i))
+        i = i % WORD_BITS == 0 && o->words[i / WORD_BITS] == UINT64_MAX ? i + WORD_BITS : i + 1;
+    o->watermark = base + (int64_t)i;
+
+    gone = i / WORD_BITS < o->nwords ? i / WORD_BITS : o->nwords;
+    if (gone) {
+        memmove(o->words, o->words + gone, (o->nwords - gone) * sizeof *o->words);
+        memset(o->words + o->nwords - gone, 0, gone * sizeof *o->words);
+    }
+}
+
+bool offsets_finish(struct offsets *o, int64_t offset)
+{
+    if (offsets_is_finished(o, offset)) {
+        fprintf(stderr, "BUG: offset %lld finished twice\n", (long long)offset);
+        abort();
+    }
+    return offsets_finish_gap(o, offset, offset + 1);
+}
+
+bool offsets_finish_gap(struct offsets *o, int64_t from, int64_t to)
+{
+    int64_t base = first_bit(o);
+
+    if (from < o->watermark)
+        from = o->watermark;
+    if (from >= to)
+        return true;
+    if (!reserve(o, (size_t)(to - base + WORD_BITS - 1) / WORD_BITS))
+        return false;
+    for (int64_t i = from - base; i < to - base;) {
+        bool whole = i % WORD_BITS == 0 && to - base - i >= WORD_BITS;
+
+        o->words[i / WORD_BITS] |= whole ? UINT64_MAX : UINT64_C(1) << i % WORD_BITS;
+        i += whole ? WORD_BITS : 1;
+    }
+    slide(o);
+    return true;
+}
+
+/* The text is base64url of: format, watermark (8 bytes, little endian), CRC-32C (4), then tokens that describe the bits
+ * from the watermark up. A token is a varint: value << 2 | bit << 1 | 1 = a run of `value` equal bits;
+ * value << 1 = `value` bytes of plain bits follow, lowest first. Bits after the last token are not finished. */
+
+struct bytes {
+    uint8_t at[BYTES_MAX];
+    size_t len;
+    bool full;
+};
+
+static void put_byte(struct bytes *b, uint8_t byte)
+{
+    if (b->len == sizeof b->at)
+        b->full = true;
+    else
+        b->at[b->len++] = byte;
+}
+
+static void put_varint(struct bytes *b, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        put_byte(b, (uint8_t)(v | 0x80));
+    put_byte(b, (uint8_t)v);
+}
+
+static void put_little_endian(uint8_t *at, uint64_t v, size_t n)
+{
+    for (size_t i = 0; i < n; i++, v >>= 8)
+        at[i] = (uint8_t)v;
+}
+
+/* Number of bits equal to bit `i`, up to `end`. */
+static size_t run_length(const struct offsets *o, size_t i, size_t end)
+{
+    size_t j = i + 1;
+
+    while (j < end && bit(o, j) == bit(o, i))
+        j++;
+    return j - i;
+}
+
+static void put_plain(struct bytes *b, const struct offsets *o, size_t from, size_t nbytes)
+{
+    put_varint(b, (uint64_t)nbytes << 1);
+    for (size_t n = 0; n < nbytes; n++) {
+        uint8_t byte = 0;
+
+        for (size_t k = 0; k < 8; k++)
+            byte |= (uint8_t)(bit(o, from + n * 8 + k) << k);
+        put_byte(b, byte);
+    }
+}
+
+static void put_bits(struct bytes *b, const struct offsets *o)
+{
+    size_t at = (size_t)(o->watermark - first_bit(o));
+    size_t end = o->nwords * WORD_BITS;
+
+    while (end > at && !bit(o, end - 1))
+        end--;
+    while (at < end && !b->full) {
+        size_t run = run_length(o, at, end);
+        size_t plain = at;
+
+        if (run >= RUN_MIN) {
+            put_varint(b, (uint64_t)run << 2 | (uint64_t)bit(o, at) << 1 | 1);
+            at += run;
+            continue;
+        }
+        while (plain < end && run_length(o, plain, end) < RUN_MIN)
+            plain += 8;
+        put_plain(b, o, at, (plain - at) / 8);
+        at = plain;
+    }
+}
+
+bool offsets_encode(const struct offsets *o, char *text, size_t room, size_t *len)
+{
+    struct bytes b = {.len = HEADER};
+
+    put_bits(&b, o);
+    if (b.full || base64url_length(b.len) >= room)
+        return false;
+    b.at[0] = FORMAT;
+    put_little_endian(b.at + 1, (uint64_t)o->watermark, 8);
+    put_little_endian(b.at + 9, crc32c(b.at + HEADER, b.len - HEADER), 4);
+    *len = base64url_encode(text, b.at, b.len);
+    return true;
+}
+
+static uint64_t get_little_endian(const uint8_t *at, size_t n)
+{
+    uint64_t v = 0;
+
+    while (n--)
+        v = v << 8 | at[n];
+    return v;
+}
+
+static bool get_varint(const uint8_t **at, const uint8_t *end, uint64_t *v)
+{
+    *v = 0;
+    for (unsigned shift = 0; *at < end && shift < 35; shift += 7) {
+        uint8_t byte = *(*at)++;
+
+        *v |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return true;
+    }
+    return false;
+}
+
+/* Apply the token at `*at` to the bits from `*offset` up. Returns what is wrong with it, or NULL. */
+static const char *get_token(struct offsets *o, int64_t limit, int64_t *offset, const uint8_t **at, const uint8_t *end)
+{
+    uint64_t token;
+    int64_t count;
+
+    if (!get_varint(at, end, &token))
+        return "cut off";
+    count = (int64_t)(token & 1 ? token >> 2 : token >> 1 << 3);
+    if (count == 0 || count > limit - *offset)
+        return "window too large";
+    if (token & 1) {
+        if (token & 2 && !offsets_finish_gap(o, *offset, *offset + count))
+            return "out of memory";
+        *offset += count;
+        return NULL;
+    }
+    if (count / 8 > end - *at)
+        return "cut off";
+    for (int64_t i = 0; i < count; i++)
+        if ((*at)[i / 8] >> i % 8 & 1 && !offsets_finish_gap(o, *offset + i, *offset + i + 1))
+            return "out of memory";
+    *at += count / 8;
+    *offset += count;
+    return NULL;
+}
+
+struct offsets *offsets_decode(int64_t watermark, const char *text, size_t len, const char **why)
+{
+    uint8_t bytes[BYTES_MAX];
+    size_t n = 0;
+    const uint8_t *at = bytes + HEADER;
+    int64_t offset = watermark;
+    struct offsets *o;
+
+    *why = NULL;
+    if (len >= OFFSETS_TEXT_MAX || (len && !base64url_decode(bytes, &n, text, len)) || (len && n < HEADER) ||
+        (len && bytes[0] != FORMAT))
+        *why = "not made by this version";
+    else if (len && get_little_endian(bytes + 1, 8) != (uint64_t)watermark)
+        *why = "made for another offset";
+    else if (len && get_little_endian(bytes + 9, 4) != crc32c(bytes + HEADER, n - HEADER))
+        *why = "checksum differs";
+    if (*why)
+        return NULL;
+
+    o = offsets_new(watermark);
+    if (!o)
+        *why = "out of memory";
+    while (o && !*why && at < bytes + n)
+        *why = get_token(o, watermark + WINDOW_MAX, &offset, &at, bytes + n);
+    if (*why) {
+        offsets_free(o);
+        return NULL;
+    }
+    return o;
+}
