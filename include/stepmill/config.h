@@ -14,6 +14,7 @@
 
 #include "bytes.h"
 #include "error.h"
+#include "kafka_options.h"
 #include "log.h"
 
 enum {
@@ -37,15 +38,9 @@ struct config_tls {
     const char *ca_file, *certificate_file, *key_file;
 };
 
-/* One librdkafka property as written, e.g. {"security.protocol", "SASL_SSL"}. Those we own never get here (kafka_options.h). */
-struct config_property {
-    const char *name, *value;
-    bool secret;
-};
-
 struct config_kafka {
-    const struct config_property *properties; /* for producer, consumer and admin client alike; bootstrap.servers among them, group.id not */
-    size_t nproperties;
+    const struct kafka_option *options; /* for all clients alike, as written; bootstrap.servers among them, group.id not; none that we own */
+    size_t noptions;
     const char *bootstrap_servers;
     const char *group_id; /* as written, or agent-<agent> where there is exactly one agent; NULL: neither (refused with CONFIG_NEED_AGENTS) */
 };

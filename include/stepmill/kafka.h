@@ -5,6 +5,7 @@
 
 #include "bytes.h"
 #include "error.h"
+#include "kafka_options.h" /* struct kafka_option, and which of them the user may set */
 
 struct event_base; /* libevent's */
 struct log;
@@ -18,13 +19,9 @@ enum {
 /* Our topics' max.message.bytes and our producers' message.max.bytes (DELIVERY §4.13). */
 enum { KAFKA_MESSAGE_MAX = 8 * 1024 * 1024 };
 
-/* One setting under librdkafka's own name; the strings belong to the caller and are only read during the call that takes them. */
-struct kafka_option {
-    const char *name, *value;
-};
-
-/* The `kafka:` part of the config: bootstrap.servers and whatever else the user passes through. How the clients use it: first our tunable
- * defaults, then these verbatim, then what we own; an owned name in here is overruled, so the config refuses it beforehand. */
+/* The `kafka:` part of the config: bootstrap.servers and whatever else the user passes through. How the clients use it: first our
+ * tunable defaults, then these verbatim, then what we own; an owned name in here is overruled, so the config refuses it
+ * beforehand. */
 struct kafka_options {
     const struct kafka_option *at;
     size_t count;
@@ -32,10 +29,8 @@ struct kafka_options {
     const struct log *log; /* gets librdkafka's own log lines, from any thread; outlives the client. NULL: no log */
 };
 
-/* Why the user may not set this librdkafka option, as the end of "… is refused: "; NULL when it may be set. `group.id` may. Pure. */
-const char *kafka_option_owned(const char *name);
-
-/* Checks the names and values against librdkafka without connecting: for `config check`. On failure `detail` (terminated) names the option. */
+/* Checks the names and values against librdkafka without connecting: for `config check`. On failure `detail` (terminated) names
+ * the option. */
 MUST_CHECK struct error kafka_options_check(const struct kafka_options *options, char *detail, size_t room);
 
 /* Version of the linked librdkafka, e.g. "2.8.0". */
@@ -53,7 +48,8 @@ struct kafka_header {
 
 enum kafka_time { KAFKA_TIME_NONE, KAFKA_TIME_CREATED, KAFKA_TIME_APPENDED };
 
-/* A consumed record: a view, valid only during the call that hands it over. Copy what must outlive it: one kept record would pin a whole fetch. */
+/* A consumed record: a view, valid only during the call that hands it over. Copy what must outlive it: one kept record would pin
+ * a whole fetch. */
 struct kafka_record {
     const char *topic;
     int32_t partition;
@@ -61,8 +57,8 @@ struct kafka_record {
     uint64_t assignment; /* of the partition, see kafka_source.h; 0 from a reader */
     int64_t timestamp;   /* -1 when time_kind is NONE */
     enum kafka_time time_kind;
-    struct slice key;   /* absent: null key */
-    struct slice value; /* absent: null value (tombstone) */
+    struct slice key;                   /* absent: null key */
+    struct slice value;                 /* absent: null value (tombstone) */
     const struct kafka_header *headers; /* in the order of the record; names may repeat */
     size_t nheaders;
 };
@@ -80,7 +76,8 @@ struct kafka_output {
 /* Upper bound of the bytes this record takes in a request: what is compared with message.max.bytes. Pure. */
 size_t kafka_output_size(const struct kafka_output *o);
 
-/* What a client says about its connection: for the log, /ready and metrics. None of it needs an action of the app except FATAL. */
+/* What a client says about its connection: for the log, /ready and metrics. None of it needs an action of the app except FATAL.
+ */
 enum kafka_trouble_kind {
     KAFKA_TROUBLE_TRANSPORT,     /* one broker: connection lost or refused, time-out; the client reconnects by itself */
     KAFKA_TROUBLE_ALL_DOWN,      /* no broker can be reached */
