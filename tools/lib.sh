@@ -28,6 +28,16 @@ TSAN_LIBS=$CACHE/librdkafka-tsan
 # The Python of the end-to-end tests: one folder per content of the requirements file.
 venv_dir() { printf '%s/venv-%.12s\n' "$CACHE" "$(sha256sum < "$REPO/tests/e2e/requirements.txt")"; }
 
+# The mirror this machine's apt uses for its own release, without asking any other.
+debian_mirror() {
+    local found=${STEPMILL_DEBIAN_MIRROR:-}
+    # shellcheck disable=SC2016  # apt fills these in, not the shell
+    [ -n "$found" ] || found=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT) $(ORIGIN)' 'Created-By: Packages' |
+        awk '!found && $2 !~ /-/ && $3 == "main" && $4 == "Debian" { print $1; found = 1 }')
+    [ -n "$found" ] || { echo "no Debian mirror in this machine's apt sources; name one in STEPMILL_DEBIAN_MIRROR"; return 1; }
+    echo "${found%/}"
+}
+
 # as_root CMD...: runs CMD as root, by sudo if need be.
 as_root() {
     if [ "$(id -u)" = 0 ]; then
