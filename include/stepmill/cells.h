@@ -46,8 +46,8 @@ enum cells_status {
 
 /* Slices end with the callback. Fields that an operation does not name are zero. */
 struct cells_answer {
-    /* The errors of redis.h, all class wait; also wait "checkpoint_damaged", "done_unreadable", "done_newer" (the task waits, an operator
-     * must look; logged with the task_id), internal "bad_key" (a task_id or session_id that no record can have). */
+    /* The errors of redis.h, all class wait; also wait "checkpoint_damaged", "done_unreadable", "done_newer" (the task waits, an
+     * operator must look), internal "bad_key" (a task_id or session_id that no record can have). */
     struct error error;
     enum cells_status status;
     bool cancel; /* somebody asked to cancel the task (load, record, redrive, claim) */
@@ -56,11 +56,12 @@ struct cells_answer {
     const struct cell *cells; /* by seq, rising; there may be holes only if Redis lost data */
     size_t ncells;
     int32_t written; /* cells newly stored by this call (record, redrive) */
-    int32_t orphans; /* stored cells removed because their parents were lost and another history took their place: an incident, for metrics */
+    int32_t orphans; /* stored cells removed because their parents were lost and another history took their place: an incident,
+                        for metrics */
     int64_t now_ms;  /* Redis TIME (load, claim) */
 
     /* load */
-    int64_t starts; /* times the task was loaded since a cell was stored or it was released, this one included */
+    int64_t starts;               /* times the task was loaded since a cell was stored or it was released, this one included */
     const struct slice *messages; /* session memory, oldest first */
     size_t nmessages;
     int64_t session_tokens;
@@ -76,11 +77,11 @@ typedef void cells_fn(void *ctx, struct ticket ticket, enum cells_op op, const s
 
 /* Lives in ms. 0: the default. */
 struct cells_options {
-    const char *prefix;     /* copied, at most 128 bytes; NULL: "" */
-    int64_t life_ms;        /* of cells and claims; 7 d */
-    int64_t failed_life_ms; /* of the cells of a dead-lettered task; 30 d */
-    int64_t done_life_ms;   /* 24 h */
-    int64_t cancel_life_ms; /* 24 h */
+    const char *prefix;             /* copied, at most 128 bytes; NULL: "" */
+    int64_t life_ms;                /* of cells and claims; 7 d */
+    int64_t failed_life_ms;         /* of the cells of a dead-lettered task; 30 d */
+    int64_t done_life_ms;           /* 24 h */
+    int64_t cancel_life_ms;         /* 24 h */
     int64_t session_life_ms;        /* of session memory; 24 h */
     int32_t session_messages;       /* 20 */
     int64_t session_bytes;          /* 256 KiB: oldest turns are dropped first; a turn larger than that is not kept */
@@ -90,13 +91,14 @@ struct cells_options {
     void *ctx;
 };
 
-/* Registers its scripts with `r`: before the loop turns. `r` must outlive all calls: redis_free first (it answers them), then cells_free.
- * NULL: out of memory, or the prefix is too long. */
+/* Registers its scripts with `r`: before the loop turns. `r` must outlive all calls: redis_free first (it answers them), then
+ * cells_free. NULL: out of memory, or the prefix is too long. */
 struct cells *cells_new(struct redis *r, const struct log *log, const struct cells_options *options);
 void cells_free(struct cells *c);
 
-/* LOADING: all that is stored of a task and its session. Raises `starts` unless the task is done. A caller that then does not run the task
- * (a duplicate) must cells_release it. Answers OK: cells (all), done, cancel, starts, messages, session_tokens, now_ms. */
+/* LOADING: all that is stored of a task and its session. Raises `starts` unless the task is done. A caller that then does not run
+ * the task (a duplicate) must cells_release it. Answers OK: cells (all), done, cancel, starts, messages, session_tokens, now_ms.
+ */
 struct cells_load {
     struct slice task_id, session_id;
 };
@@ -107,17 +109,20 @@ struct cells_write {
     struct cell cell;
     const struct cell *parents;
     size_t nparents;
+    int32_t above;  /* lowest seq that only a later event can have: seq + 1; of a tool answer one above its group's last */
     int64_t tokens; /* added to both counters if the cell is newly stored; 0: none */
     int32_t day;    /* UTC day of the event, yyyymmdd: names the agent's counter */
 };
 
-/* `record` of DELIVERY §2: stores cells in the order given (ascending). A cell that is absent is stored only when each of its parents, in
- * Redis or earlier in this call, is there with the digest named.
+/* `record` of DELIVERY §2: stores cells in the order given (ascending). A cell that is absent is stored only when each of its
+ * parents, in Redis or earlier in this call, is there with the digest named.
  *
- * - OK: nothing was refused. `cells` = what is stored from `group_first` up and is neither a cell of this call that lies there with our
- *   digest nor in `held`: the caller adopts it. A cell of this call that lost to another's is therefore among them. Usually empty.
- * - STALE: a parent is missing or differs; cells of this call before the one refused may have been stored. `cells` = all that is stored.
- *   When Redis lost what we hold, offer the whole history once, ascending; then what is stored is the history (ours is kept as far as it fits).
+ * - OK: nothing was refused. `cells` = what is stored from `group_first` up and is neither a cell of this call that lies there
+ * with our digest nor in `held`: the caller adopts it. A cell of this call that lost to another's is therefore among them.
+ * Usually empty.
+ * - STALE: a parent is missing or differs; cells of this call before the one refused may have been stored. `cells` = all that is
+ * stored. When Redis lost what we hold, offer the whole history once, ascending; then what is stored is the history (ours is kept
+ * as far as it fits).
  * - GONE: nothing was stored.
  *
  * Also stored with the cells, once: counters, and with a newly written cell at `messages_seq` (TaskCompleted) the two messages.
@@ -126,30 +131,32 @@ struct cells_record {
     struct slice task_id, session_id, agent;
     const struct cells_write *cells;
     size_t ncells;
-    int32_t group_first; /* first seq of the caller's current group (before this call) */
-    uint64_t held;       /* bit i: the caller holds the cell at group_first + i already, from an earlier answer */
-    int64_t life_ms;     /* 0: the default; longer for a parked task */
+    int32_t group_first;      /* first seq of the caller's current group (before this call) */
+    uint64_t held;            /* bit i: the caller holds the cell at group_first + i already, from an earlier answer */
+    int64_t life_ms;          /* 0: the default; longer for a parked task */
     int32_t messages_seq;     /* -1: no session memory */
     struct slice messages[2]; /* prompt and final answer, in the form that load is to give back */
 };
 void cells_record(struct cells *c, struct ticket t, const struct cells_record *record);
 
-/* Row d of DELIVERY §3: deletes `done` and appends TaskReopened on top of TaskFailed, or (ncells 0) opens a task whose cells are gone.
+/* Row d of DELIVERY §3: deletes `done` and appends TaskReopened on top of TaskFailed, or (ncells 0) opens a task whose cells are
+ * gone.
  *
- * - OK: `cells` = the TaskReopened that is stored: ours, or the one that an earlier call of the same origin stored (adopt it); none
- *   when ncells is 0. `redrives` is remembered, so a late settle of a lower number writes no `done`.
+ * - OK: `cells` = the TaskReopened that is stored: ours, or the one that an earlier call of the same origin stored (adopt it);
+ * none when ncells is 0. `redrives` is remembered, so a late settle of a lower number writes no `done`.
  * - STALE: the newest stored cell is not the parent named; `cells` = all.
  * - GONE: `done` is of this redrive or a higher one, or (ncells 0) not failed: apply §3 again. */
 struct cells_redrive {
     struct slice task_id;
-    struct origin origin; /* of the record that redrives */
-    int32_t redrives;     /* its number, >= 1 */
+    struct origin origin;           /* of the record that redrives */
+    int32_t redrives;               /* its number, >= 1 */
     const struct cells_write *cell; /* TaskReopened; NULL: no cells are stored, the task runs as new */
 };
 void cells_redrive(struct cells *c, struct ticket t, const struct cells_redrive *redrive);
 
-/* Before a call of a non-repeatable tool whose answer becomes cell `seq`. OK: ours, call it (the time runs anew from now_ms, so a retry
- * claims again). HELD: wait until it has run out + 5 s or the cell appears, then record `unknown`; nobody ever takes a claim over. */
+/* Before a call of a non-repeatable tool whose answer becomes cell `seq`. OK: ours, call it (the time runs anew from now_ms, so a
+ * retry claims again). HELD: wait until it has run out + 5 s or the cell appears, then record `unknown`; nobody ever takes a
+ * claim over. */
 struct cells_claim {
     struct slice task_id;
     int32_t seq;
@@ -165,8 +172,9 @@ void cells_unclaim(struct cells *c, struct ticket t, struct slice task_id, int32
 /* Orderly release: the task is given up alive (drain, revoke, duplicate), so `starts` begins again. */
 void cells_release(struct cells *c, struct ticket t, struct slice task_id);
 
-/* After the Kafka commit. Writes `done`, unless a redrive with a higher number is known. Deletes cells and claims if the newest cell is
- * `last`; with `keep` (dead-lettered) they stay and live 30 d. OK: `done` stands; STALE: a higher redrive is known, nothing done. */
+/* After the Kafka commit. Writes `done`, unless a redrive with a higher number is known. Deletes cells and claims if the newest
+ * cell is `last`; with `keep` (dead-lettered) they stay and live 30 d. OK: `done` stands; STALE: a higher redrive is known,
+ * nothing done. */
 struct cells_settle {
     struct slice task_id;
     struct done done;

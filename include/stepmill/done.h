@@ -1,7 +1,7 @@
 /* What `done:<task_id>` says: how a task ended, and by which record. Kept 24 h after the commit (DELIVERY §2, §3).
  *
- * Pure. The text is versioned: "1 failed 0 3 12345 <32 hex> agent.tasks.search" = version, status, redrives, partition, offset, input
- * hash, topic. settle.lua reads the first and third word of it, redrive.lua the first three.
+ * Pure. The text is versioned: "1 failed 0 3 12345 <32 hex> agent.tasks.search" = version, status, redrives, partition, offset,
+ * input hash, topic. settle.lua reads the first and third word of it, redrive.lua the first three.
  */
 #ifndef STEPMILL_DONE_H
 #define STEPMILL_DONE_H
@@ -22,7 +22,8 @@ struct done {
 
 /* Appends the text. `out->failed` when the topic is no topic name ([A-Za-z0-9._-]{1,249}). */
 void done_encode(const struct done *d, struct buf *out);
-/* Errors: wait "done_newer" (made by a newer stepmill), wait "done_unreadable" (damaged: the operator must look; it dies by itself in 24 h). */
+/* Errors: wait "done_newer" (made by a newer stepmill), wait "done_unreadable" (damaged: the operator must look; it dies by
+ * itself in 24 h). */
 struct error done_decode(struct slice text, struct done *d) MUST_CHECK;
 
 #endif
