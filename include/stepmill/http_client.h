@@ -63,9 +63,8 @@ struct http_endpoint_options {
     const char *key_file;  /* PEM; NULL: it is in cert_file */
     const char *proxy;     /* NULL: see above; "": none; "http://host:port" */
     int64_t connect_timeout_ms; /* name, TCP and TLS; 0: 10 s */
-    size_t
-        max_connections; /* 0: the client's; requests beyond it wait in order (their timeout runs); over HTTP/2 each carries 64 */
-    bool http1_only;     /* no HTTP/2 even over TLS */
+    size_t max_connections;     /* 0: the client's. Requests beyond it wait in order while their time runs; HTTP/2: 64 on each */
+    bool http1_only;            /* no HTTP/2 even over TLS */
 };
 
 /* Errors: config "bad_url", "bad_tls_file" (a file is missing or unreadable); internal "out_of_memory". */
@@ -89,8 +88,8 @@ enum { HTTP_BODY_PARTS_MAX = 8 };
 struct http_request {
     const char *method; /* "GET", "POST", "PUT", "DELETE", "HEAD" …; a static text */
     struct slice path;  /* put behind the endpoint's url as it is: "", "/…" or "?…" */
-    const struct http_header
-        *headers; /* copied; a value may not hold CR, LF or NUL. No Content-Length, Host or Transfer-Encoding: those are ours */
+    /* Copied; a value may not hold CR, LF or NUL. Content-Length, Host and Transfer-Encoding are set by the client. */
+    const struct http_header *headers;
     size_t header_count;
     /* The body is the parts one behind another. The bytes are NOT copied: they must stay until `done` or http_cancel. The array
      * itself is copied. One part is cheapest. 0 parts: no body. */
@@ -116,10 +115,12 @@ struct http_answer {
     uint64_t id;
     struct ticket ticket;
     /* None: a whole answer came, whatever its status. Else:
-     *   again     timeout, connect_timeout, connect_failed (refused, unreachable), name_not_found, connection_lost, tls_failed
-     * (cut handshake), bad_answer (not HTTP), too_large (body or header ceiling), bad_encoding config    tls_not_trusted
-     * (certificate or host name), tls_files, bad_url, bad_header, proxy_failed lost      cancelled internal  out_of_memory,
-     * http_failed */
+     *
+     * - again: timeout, connect_timeout, connect_failed (refused, unreachable), name_not_found, connection_lost, tls_failed
+     *   (handshake cut), bad_answer (not HTTP), too_large (ceiling of body or headers), bad_encoding
+     * - config: tls_not_trusted (certificate, host name), tls_files, bad_url, bad_header, proxy_failed
+     * - lost: cancelled
+     * - internal: out_of_memory, http_failed */
     struct error error;
     const char *detail;   /* for the log: one line, no secrets ("Connection refused …"); never NULL */
     int status;           /* 0: none came */

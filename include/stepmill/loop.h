@@ -18,7 +18,7 @@
 struct event_base;
 struct loop;
 
-/* NULL: no memory or no descriptor left. */
+/* Also makes the process ignore SIGPIPE. NULL: no memory or no descriptor left. */
 struct loop *loop_new(void);
 /* After loop_run returned, and after the owners of timers, notifiers and modules on this loop were freed. NULL is fine. */
 void loop_free(struct loop *l);

@@ -1,0 +1,154 @@
+/* A request of the HTTP client as one allocation: itself, its URL and its header lines. */
+#include <stdlib.h>
+
+#include "http_client_private.h"
+#include "stepmill/clock.h"
+
+enum {
+    OWN_HEADERS = 2, /* Expect, Content-Type */
+    DEFAULT_MAX_BODY = 1 << 20,
+    DEFAULT_MAX_HEAD = 64 << 10,
+};
+
+static bool is_token(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char b = s.at[i];
+
+        if (b <= ' ' || b > '~' || strchr("()<>@,;:\\\"/[]?={}", b))
+            return false;
+    }
+    return s.len > 0;
+}
+
+static bool is_field_value(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char b = (unsigned char)s.at[i];
+
+        if ((b < ' ' && b != '\t') || b == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static bool is_path(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.at[i] <= ' ' || s.at[i] > '~' || s.at[i] == '#')
+            return false;
+    return s.len == 0 || s.at[0] == '/' || s.at[0] == '?';
+}
+
+static struct error check(const struct http_request *q)
+{
+    if (!is_path(q->path))
+        return error_make(CLASS_CONFIG, "bad_url",
+                          "the path of a request must be empty or begin with / or ?, and hold no blanks");
+    for (size_t i = 0; i < q->header_count; i++)
+        if (!is_token(q->headers[i].name) || !is_field_value(q->headers[i].value))
+            return error_make(CLASS_CONFIG, "bad_header", "a request header has a forbidden character in its name or value");
+    return error_none();
+}
+
+static char *put(char *at, struct slice s)
+{
+    if (s.len)
+        memcpy(at, s.at, s.len);
+    return at + s.len;
+}
+
+/* "Name: value"; curl wants "Name;" for an empty value and takes "Name:" as "leave this header out". */
+static char *put_header(char *at, const struct http_header *h)
+{
+    at = put(at, h->name);
+    at = put(at, h->value.len ? SLICE(": ") : SLICE(";"));
+    at = put(at, h->value);
+    *at = '\0';
+    return at + 1;
+}
+
+static size_t text_size(const struct http_endpoint *e, const struct http_request *q)
+{
+    size_t size = strlen(e->url) + q->path.len + 1;
+
+    for (size_t i = 0; i < q->header_count; i++)
+        size += q->headers[i].name.len + q->headers[i].value.len + 3;
+    return size;
+}
+
+static bool names_content_type(const struct http_request *q)
+{
+    for (size_t i = 0; i < q->header_count; i++)
+        if (q->headers[i].name.len == 12 && !strncasecmp(q->headers[i].name.at, "Content-Type", 12))
+            return true;
+    return false;
+}
+
+/* Links header lines into curl's list; `nodes` has room for all. */
+static void put_headers(struct request *r, const struct http_request *q, struct curl_slist *nodes, char *text)
+{
+    static char no_expect[] = "Expect:", no_type[] = "Content-Type:"; /* curl's type has no const; it only reads */
+    size_t n = 0;
+
+    for (size_t i = 0; i < q->header_count; i++) {
+        nodes[n++].data = text;
+        text = put_header(text, &q->headers[i]);
+    }
+    nodes[n++].data = no_expect;
+    if (!names_content_type(q))
+        nodes[n++].data = no_type;
+    for (size_t i = 0; i + 1 < n; i++)
+        nodes[i].next = &nodes[i + 1];
+    nodes[n - 1].next = NULL;
+    r->headers = nodes;
+}
+
+struct request *request_new(struct http_endpoint *e, const struct http_request *q)
+{
+    struct error error = check(q);
+    size_t headers = failed(error) ? 0 : q->header_count;
+    struct http_request checked = *q;
+    struct curl_slist *nodes;
+    struct request *r;
+    char *text;
+
+    if (q->body_parts > HTTP_BODY_PARTS_MAX)
+        bug("%zu body parts in a request to %s", q->body_parts, e->url);
+    checked.header_count = headers;
+    if (failed(error))
+        checked.path = SLICE("");
+    r = calloc(1, sizeof *r + (headers + OWN_HEADERS) * sizeof *nodes + text_size(e, &checked));
+    if (!r)
+        return NULL;
+    nodes = (struct curl_slist *)(void *)(r + 1);
+    text = (char *)(nodes + headers + OWN_HEADERS);
+    r->url = text;
+    text = put(put(text, slice_of(e->url)), checked.path) + 1;
+    put_headers(r, &checked, nodes, text);
+    r->endpoint = e;
+    r->error = error;
+    r->ticket = q->ticket;
+    r->done = q->done;
+    r->ctx = q->ctx;
+    r->began_us = clock_mono_us();
+    r->method = q->method;
+    for (size_t i = 0; i < q->body_parts; i++) {
+        r->body[i] = q->body[i];
+        r->body_size += q->body[i].len;
+    }
+    r->body_parts = q->body_parts;
+    r->gzip = q->gzip;
+    r->once = q->once;
+    r->head = BUF(q->max_head ? q->max_head : DEFAULT_MAX_HEAD);
+    r->answer = BUF(q->max_body ? q->max_body : DEFAULT_MAX_BODY);
+    return r;
+}
+
+void request_free(struct request *r)
+{
+    loop_timer_cancel(&r->timeout);
+    buf_free(&r->head);
+    buf_free(&r->answer);
+    free(r);
+}

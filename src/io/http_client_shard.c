@@ -1,0 +1,135 @@
+/* A shard: one curl multi with few requests, driven by the loop. */
+#include <stdlib.h>
+
+#include "http_client_private.h"
+
+/* Requests of this shard that curl has brought to an end. */
+static void collect(struct shard *s)
+{
+    CURLMsg *message;
+    int left;
+
+    while ((message = curl_multi_info_read(s->multi, &left))) {
+        CURLcode code = message->data.result;
+        struct request *r = NULL;
+
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &r);
+        easy_read_answer(r);
+        request_finish(r, easy_error(r, code));
+    }
+}
+
+void shard_act(struct shard *s, curl_socket_t fd, int ready)
+{
+    struct http_client *c = s->endpoint->client;
+    int running;
+
+    curl_multi_socket_action(s->multi, fd, ready, &running);
+    collect(s);
+    client_start_waiting(c);
+    client_deliver(c);
+}
+
+static void on_timer(void *ctx) { shard_act(ctx, CURL_SOCKET_TIMEOUT, 0); }
+
+static int timer_wanted(CURLM *multi, long delay_ms, void *ctx)
+{
+    struct shard *s = ctx;
+
+    (void)multi;
+    if (delay_ms < 0)
+        loop_timer_cancel(&s->timer);
+    else
+        loop_timer_set(&s->timer, delay_ms);
+    return 0;
+}
+
+static void on_idle(void *ctx) { shard_free(ctx); }
+
+static struct shard *shard_new(struct http_endpoint *e)
+{
+    struct shard *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->endpoint = e;
+    s->multi = curl_multi_init();
+    if (!s->multi) {
+        free(s);
+        return NULL;
+    }
+    loop_timer_init(&s->timer, e->client->loop, on_timer, s);
+    loop_timer_init(&s->idle, e->client->loop, on_idle, s);
+    curl_multi_setopt(s->multi, CURLMOPT_SOCKETFUNCTION, socket_wanted);
+    curl_multi_setopt(s->multi, CURLMOPT_SOCKETDATA, s);
+    curl_multi_setopt(s->multi, CURLMOPT_TIMERFUNCTION, timer_wanted);
+    curl_multi_setopt(s->multi, CURLMOPT_TIMERDATA, s);
+    curl_multi_setopt(s->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+    /* Without it curl closes connections when few requests run, just before they are wanted again. */
+    curl_multi_setopt(s->multi, CURLMOPT_MAXCONNECTS, (long)SHARD_REQUESTS);
+    list_append(&e->shards, &s->node);
+    return s;
+}
+
+void shard_free(struct shard *s)
+{
+    struct list_node *n;
+
+    while ((n = s->running.first))
+        request_finish(list_entry(n, struct request, node), error_make(CLASS_LOST, "cancelled", "the request was cancelled"));
+    list_remove(&s->node);
+    curl_multi_cleanup(s->multi);
+    loop_timer_cancel(&s->timer);
+    loop_timer_cancel(&s->idle);
+    free(s);
+}
+
+static struct shard *shard_with_room(struct http_endpoint *e)
+{
+    for (struct list_node *n = e->shards.first; n; n = n->next) {
+        struct shard *s = list_entry(n, struct shard, node);
+
+        if (s->running.count < SHARD_REQUESTS)
+            return s;
+    }
+    return shard_new(e);
+}
+
+bool shard_start(struct request *r)
+{
+    struct shard *s = shard_with_room(r->endpoint);
+
+    if (!s)
+        return false;
+    r->easy = easy_take(r);
+    if (!r->easy)
+        return false;
+    if (curl_multi_add_handle(s->multi, r->easy) != CURLM_OK) {
+        easy_give(r->endpoint, r->easy);
+        r->easy = NULL;
+        return false;
+    }
+    r->shard = s;
+    list_append(&s->running, &r->node);
+    loop_timer_cancel(&s->idle);
+    r->endpoint->running++;
+    r->endpoint->client->stats.running++;
+    return true;
+}
+
+void shard_stop(struct request *r)
+{
+    struct shard *s = r->shard;
+
+    curl_multi_remove_handle(s->multi, r->easy);
+    easy_give(r->endpoint, r->easy);
+    r->easy = NULL;
+    r->shard = NULL;
+    list_remove(&r->node);
+    r->endpoint->running--;
+    r->endpoint->client->stats.running--;
+    if (s->running.count == 0)
+        loop_timer_set(&s->idle, SHARD_IDLE_MS);
+}
