@@ -1,4 +1,5 @@
-/* JSON lines on stderr: {"time":…,"level":…,"event":…,fields…}. One line per call, written by one write(2), so lines of threads don't mix.
+/* JSON lines on stderr: {"time":…,"level":…,"event":…,fields…}. One line per call, written by one write(2), so lines of threads
+ * don't mix.
  *
  *     log_info(log, "agent.task.completed", LOG_SLICE("task_id", id), LOG_INT("steps", 3));
  *
@@ -36,13 +37,13 @@ struct log_field {
 
 void log_write(const struct log *log, enum log_level level, const char *event, size_t n, const struct log_field *fields);
 
-#define LOG_AT(log, lvl, event, ...)                                                                                                 \
-    do {                                                                                                                           \
-        const struct log *log_ = (log);                                                                                            \
-        if (log_ && log_->level <= (lvl)) {                                                                                        \
-            const struct log_field fields_[] = {__VA_ARGS__};                                                                      \
-            log_write(log_, (lvl), (event), sizeof fields_ / sizeof *fields_, fields_);                                            \
-        }                                                                                                                          \
+#define LOG_AT(to, lvl, event, ...)                                                                                              \
+    do {                                                                                                                         \
+        const struct log *log_ = (to);                                                                                           \
+        if (log_ && log_->level <= (lvl)) {                                                                                      \
+            const struct log_field fields_[] = {__VA_ARGS__};                                                                    \
+            log_write(log_, (lvl), (event), sizeof fields_ / sizeof *fields_, fields_);                                          \
+        }                                                                                                                        \
     } while (0)
 /* At least one field each. */
 #define log_debug(log, event, ...) LOG_AT(log, LOG_LEVEL_DEBUG, event, __VA_ARGS__)
