@@ -17,11 +17,17 @@
 
 enum { HISTORY_CELLS_MAX = 1024 };
 
+/* Where a cell has got to. Whoever writes cells moves it on. */
+enum cell_state { CELL_LOCAL, CELL_SENT, CELL_STORED };
+
 /* One event as it lies in Redis. `bytes` are exactly those that go to agent.events, wire header included. */
 struct cell {
     int32_t seq;
     struct digest digest;
     struct slice bytes; /* absent: no such cell (yet) */
+    enum cell_state state;
+    bool emitted;  /* queued for agent.events by this process */
+    int32_t group; /* first seq of its group; set when its event is applied */
 };
 
 /* A call of the current group, in the order the model asked for them: call i belongs to seq group_first + 1 + i. */
@@ -81,7 +87,8 @@ bool history_holds(const struct history *h, int32_t seq);
 /* Forgets every cell and the fold (STALE, adoption): the caller holds and applies again what is stored. */
 void history_reset(struct history *h);
 
-/* Adds one event to the fold; strings are NOT copied, they must live in the arena. The cells need not be held.
+/* Adds one event to the fold; strings are NOT copied, they must live in the arena. A cell held at its seq
+ * learns its group.
  * internal "history_broken": the event cannot stand at this place. */
 struct error history_apply(struct history *h, const struct event *e) MUST_CHECK;
 

@@ -18,6 +18,8 @@ struct list {
 
 void list_append(struct list *l, struct list_node *n);
 void list_prepend(struct list *l, struct list_node *n);
+/* Behind `after`, a node of this list, or first when it is NULL. */
+void list_insert_after(struct list *l, struct list_node *after, struct list_node *n);
 /* Does nothing when the node is not linked. */
 void list_remove(struct list_node *n);
 /* Unlinks and returns the first node, or NULL. */

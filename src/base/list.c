@@ -18,6 +18,11 @@ static void link_between(struct list *l, struct list_node *prev, struct list_nod
 void list_append(struct list *l, struct list_node *n) { link_between(l, l->last, n, NULL); }
 void list_prepend(struct list *l, struct list_node *n) { link_between(l, NULL, n, l->first); }
 
+void list_insert_after(struct list *l, struct list_node *after, struct list_node *n)
+{
+    link_between(l, after, n, after ? after->next : l->first);
+}
+
 void list_remove(struct list_node *n)
 {
     struct list *l = n->list;

@@ -75,7 +75,7 @@ struct error history_hold(struct history *h, int32_t seq, const struct digest *d
         return error_make(CLASS_INTERNAL, "out_of_memory", "the task has no memory left for another event");
     for (; h->ncells <= seq; h->ncells++)
         h->cells[h->ncells] = (struct cell){.seq = h->ncells};
-    h->cells[seq] = (struct cell){seq, *digest, copy};
+    h->cells[seq] = (struct cell){.seq = seq, .digest = *digest, .bytes = copy};
     return error_none();
 }
 
@@ -214,7 +214,7 @@ static struct error apply_reopened(struct history *h, const struct event *e)
     return error_none();
 }
 
-struct error history_apply(struct history *h, const struct event *e)
+static struct error apply(struct history *h, const struct event *e)
 {
     switch (e->kind) {
     case EVENT_STARTED:
@@ -232,4 +232,13 @@ struct error history_apply(struct history *h, const struct event *e)
         return apply_reopened(h, e);
     }
     return broken("unknown kind of event");
+}
+
+struct error history_apply(struct history *h, const struct event *e)
+{
+    struct error error = apply(h, e);
+
+    if (!failed(error) && history_holds(h, e->seq))
+        h->cells[e->seq].group = h->group_first;
+    return error;
 }

@@ -55,13 +55,12 @@ bool offsets_is_finished(const struct offsets *o, int64_t offset)
     return offset < o->watermark || bit(o, (size_t)(offset - first_bit(o)));
 }
 
-static bool reserve(struct offsets *o, size_t nwords)
+static bool reserve_exactly(struct offsets *o, size_t nwords)
 {
     uint64_t *words;
 
     if (nwords <= o->nwords)
         return true;
-    nwords += nwords / 2;
     words = realloc(o->words, nwords * sizeof *words);
     if (!words)
         return false;
@@ -69,6 +68,24 @@ static bool reserve(struct offsets *o, size_t nwords)
     o->words = words;
     o->nwords = nwords;
     return true;
+}
+
+static bool reserve(struct offsets *o, size_t nwords)
+{
+    return nwords <= o->nwords || reserve_exactly(o, nwords + nwords / 2);
+}
+
+struct offsets *offsets_copy(const struct offsets *o)
+{
+    struct offsets *copy = offsets_new(o->watermark);
+
+    if (copy && !reserve_exactly(copy, o->nwords)) {
+        offsets_free(copy);
+        return NULL;
+    }
+    if (copy && o->nwords)
+        memcpy(copy->words, o->words, o->nwords * sizeof *o->words);
+    return copy;
 }
 
 /* Advance over finished offsets, then drop the words that lie wholly below. */

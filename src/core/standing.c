@@ -1,0 +1,35 @@
+/* The table of DELIVERY §3: the first row that matches counts. */
+#include "stepmill/standing.h"
+
+const char *standing_name(enum standing s)
+{
+    static const char *const names[] = {
+        [STANDING_RESUME] = "resume",   [STANDING_FINISHED] = "finished",   [STANDING_CONFLICT] = "conflict",
+        [STANDING_REDRIVE] = "redrive", [STANDING_DUPLICATE] = "duplicate", [STANDING_NEW] = "new",
+    };
+
+    return names[s];
+}
+
+bool origin_equal(const struct origin *a, const struct origin *b)
+{
+    return a->offset == b->offset && a->partition == b->partition && slice_equal(a->topic, b->topic);
+}
+
+enum standing standing_of(const struct standing_record *r, const struct standing_cells *cells, const struct standing_done *done)
+{
+    int32_t last = cells->any ? cells->redrives : done->any ? done->redrives : 0;
+
+    if (cells->any && origin_equal(&cells->origin, &r->origin))
+        return STANDING_RESUME;
+    if (done->any && origin_equal(&done->origin, &r->origin))
+        return STANDING_FINISHED;
+    if ((cells->any && !digest_equal(&cells->input_hash, &r->input_hash)) ||
+        (done->any && !digest_equal(&done->input_hash, &r->input_hash)))
+        return STANDING_CONFLICT;
+    if (r->redrives > last && (cells->any ? cells->newest_failed : !done->any || done->status_failed))
+        return STANDING_REDRIVE;
+    if (cells->any || done->any)
+        return STANDING_DUPLICATE;
+    return STANDING_NEW;
+}

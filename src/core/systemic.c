@@ -1,0 +1,58 @@
+/* The systemic breaker. */
+#include "stepmill/systemic.h"
+
+enum { OPEN_FIRST_MS = 30 * 1000, OPEN_MOST_MS = 30 * 60 * 1000 };
+
+uint32_t systemic_cause(const char *code, const char *stage)
+{
+    uint32_t hash = UINT32_C(2166136261); /* FNV-1a */
+
+    for (const char *c = code; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * UINT32_C(16777619);
+    for (const char *c = stage; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * UINT32_C(16777619);
+    return hash ? hash : 1;
+}
+
+static size_t times(const struct systemic *s, uint32_t cause)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->n; i++)
+        count += s->causes[i] == cause;
+    return count;
+}
+
+bool systemic_ended(struct systemic *s, uint32_t cause, int64_t now_ms)
+{
+    bool opened;
+
+    s->causes[s->next] = cause;
+    s->next = (s->next + 1) % SYSTEMIC_WINDOW;
+    if (s->n < SYSTEMIC_WINDOW)
+        s->n++;
+    if (s->cause && cause != s->cause) { /* somebody got through: over */
+        *s = (struct systemic){0};
+        return false;
+    }
+    if (!s->cause && (!cause || s->n < SYSTEMIC_WINDOW || times(s, cause) * 2 <= SYSTEMIC_WINDOW))
+        return false;
+    opened = !s->cause;
+    s->open_ms = opened ? OPEN_FIRST_MS : s->open_ms * 2 > OPEN_MOST_MS ? OPEN_MOST_MS : s->open_ms * 2;
+    s->cause = cause;
+    s->open_until_ms = now_ms + s->open_ms;
+    return opened;
+}
+
+bool systemic_admits(const struct systemic *s, size_t in_flight, int64_t now_ms)
+{
+    return !s->cause || (in_flight == 0 && now_ms >= s->open_until_ms);
+}
+
+bool systemic_holds(const struct systemic *s, uint32_t cause, size_t in_flight, int64_t now_ms, int64_t *look_again_ms)
+{
+    if (!s->cause || cause != s->cause || (now_ms >= s->open_until_ms && in_flight <= 1))
+        return false;
+    *look_again_ms = s->open_until_ms > now_ms ? s->open_until_ms : now_ms + 1000;
+    return true;
+}
