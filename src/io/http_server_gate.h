@@ -1,0 +1,16 @@
+/* Counts the connections of an HTTP server and stops accepting while there are too many. */
+#ifndef STEPMILL_IO_HTTP_SERVER_GATE_H
+#define STEPMILL_IO_HTTP_SERVER_GATE_H
+
+#include <event2/http.h>
+
+struct gate;
+
+/* NULL: out of memory. To be called before the server is bound. */
+struct gate *gate_new(struct evhttp *http, size_t max);
+/* The socket to close and open. */
+void gate_set_socket(struct gate *g, struct evhttp_bound_socket *bound);
+/* The server goes away; its connections may end later, the gate with the last one. NULL is fine. */
+void gate_leave(struct gate *g);
+
+#endif
