@@ -1,0 +1,142 @@
+/* Puts the keys and arguments of one script together. */
+#include <stdlib.h>
+
+#include "cells_private.h"
+
+enum { KEPT_ROOM = 1 << 20 };
+
+void arguments_begin(struct arguments *a)
+{
+    buf_clear(&a->bytes);
+    a->count = 0;
+    a->bad_key = false;
+}
+
+void arguments_free(struct arguments *a)
+{
+    buf_free(&a->bytes);
+    free(a->places);
+    free(a->slices);
+}
+
+static bool make_room(struct arguments *a)
+{
+    size_t room = a->room ? 2 * a->room : 64;
+    struct place *places;
+    struct slice *slices;
+
+    if (a->count < a->room)
+        return true;
+    places = realloc(a->places, room * sizeof *places);
+    if (places)
+        a->places = places;
+    slices = realloc(a->slices, room * sizeof *slices);
+    if (slices)
+        a->slices = slices;
+    if (places && slices)
+        a->room = room;
+    return places && slices;
+}
+
+void open_argument(struct arguments *a)
+{
+    if (!make_room(a)) {
+        a->bytes.failed = true;
+        a->count = 0;
+        return;
+    }
+    a->places[a->count].at = a->bytes.len;
+}
+
+void close_argument(struct arguments *a)
+{
+    if (a->bytes.failed)
+        return;
+    a->places[a->count].len = a->bytes.len - a->places[a->count].at;
+    a->count++;
+}
+
+void put_argument(struct arguments *a, struct slice s)
+{
+    open_argument(a);
+    buf_put_slice(&a->bytes, s);
+    close_argument(a);
+}
+
+void put_number(struct arguments *a, int64_t n)
+{
+    open_argument(a);
+    buf_put_int(&a->bytes, n);
+    close_argument(a);
+}
+
+static bool is_id(struct slice id)
+{
+    if (id.len == 0 || id.len > ID_MAX)
+        return false;
+    for (size_t i = 0; i < id.len; i++)
+        if (id.at[i] < ' ' || id.at[i] > '~')
+            return false;
+    return true;
+}
+
+void put_key(struct cells *c, const char *kind, struct slice id, const char *rest)
+{
+    struct arguments *a = &c->arguments;
+
+    if (!is_id(id))
+        a->bad_key = true;
+    open_argument(a);
+    buf_put_text(&a->bytes, c->prefix);
+    buf_put_text(&a->bytes, kind);
+    buf_put_slice(&a->bytes, id);
+    buf_put_text(&a->bytes, rest);
+    close_argument(a);
+}
+
+void put_seq(struct buf *to, int32_t seq)
+{
+    if (seq < 0 || seq > SEQ_MAX)
+        bug("a cell with seq %d", seq);
+    buf_put_byte(to, (char)(seq >> 8));
+    buf_put_byte(to, (char)(seq & 0xff));
+}
+
+void put_parents(struct arguments *a, const struct cell *parents, size_t n)
+{
+    open_argument(a);
+    for (size_t i = 0; i < n; i++) {
+        put_seq(&a->bytes, parents[i].seq);
+        buf_put_slice(&a->bytes, digest_slice(&parents[i].digest));
+    }
+    close_argument(a);
+}
+
+void put_cell(struct arguments *a, const struct cell *cell)
+{
+    open_argument(a);
+    buf_put_slice(&a->bytes, digest_slice(&cell->digest));
+    buf_put_slice(&a->bytes, cell->bytes);
+    close_argument(a);
+}
+
+void send_script(struct cells *c, enum cells_op op, struct ticket t, size_t nkeys)
+{
+    struct arguments *a = &c->arguments;
+    redis_fn *fn = cells_answer_fn(op);
+
+    if (a->bad_key) {
+        redis_refuse(c->redis, t, fn, c,
+                     error_make(CLASS_INTERNAL, "bad_key", "a task_id, session_id or agent that can't be part of a key"));
+        return;
+    }
+    if (a->bytes.failed) {
+        redis_refuse(c->redis, t, fn, c, error_make(CLASS_INTERNAL, "out_of_memory", "no memory for a call to Redis"));
+        return;
+    }
+    for (size_t i = 0; i < a->count; i++)
+        a->slices[i] = (struct slice){a->bytes.at ? a->bytes.at + a->places[i].at : "", a->places[i].len};
+    redis_eval(c->redis, c->scripts[op], t, fn, c, a->slices, nkeys, a->slices + nkeys, a->count - nkeys);
+    if (a->bytes.room > KEPT_ROOM) /* one large call must not hold its memory for ever */
+        buf_free(&a->bytes);
+}

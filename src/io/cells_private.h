@@ -1,0 +1,64 @@
+/* What the files of the cells share: the state, and the list of arguments of one script. */
+#ifndef STEPMILL_CELLS_PRIVATE_H
+#define STEPMILL_CELLS_PRIVATE_H
+
+#include "stepmill/cells.h"
+
+enum {
+    CELLS_OPS = CELLS_CANCEL + 1,
+    PREFIX_MAX = 128,
+    ID_MAX = 128, /* of task_id, session_id, agent (DELIVERY §3) */
+    SEQ_MAX = UINT16_MAX,
+    ARGUMENTS_MAX = 128 << 20, /* bytes; the client's own bound is what counts */
+};
+
+/* Arguments lie one behind another in `bytes`, which moves while it grows: so they are places, and become slices when all are
+ * there. */
+struct arguments {
+    struct buf bytes;
+    struct place {
+        size_t at, len;
+    } * places;
+    struct slice *slices;
+    size_t count, room;
+    bool bad_key; /* a task_id, session_id or agent that can't be part of a key */
+};
+
+struct cells {
+    struct redis *redis;
+    const struct log *log;
+    struct cells_options options;
+    char prefix[PREFIX_MAX + 1];
+    int scripts[CELLS_OPS];
+    struct buf sources[CELLS_OPS];
+    struct arguments arguments;
+    int32_t *days; /* the distinct days of one record */
+    size_t ndays, days_room;
+    /* of the answer being told */
+    struct cell *found;
+    struct slice *messages;
+    size_t found_room, messages_room;
+};
+
+/* cells_arguments.c */
+void arguments_begin(struct arguments *a);
+void arguments_free(struct arguments *a);
+void put_argument(struct arguments *a, struct slice s);
+void put_number(struct arguments *a, int64_t n);
+/* An argument of several parts: open, append to a->bytes, close. */
+void open_argument(struct arguments *a);
+void close_argument(struct arguments *a);
+/* "<prefix><kind><id><rest>" */
+void put_key(struct cells *c, const char *kind, struct slice id, const char *rest);
+/* For each 2 bytes of seq and 16 of digest. */
+void put_parents(struct arguments *a, const struct cell *parents, size_t n);
+void put_seq(struct buf *to, int32_t seq);
+/* Digest and event, as they lie in Redis. */
+void put_cell(struct arguments *a, const struct cell *cell);
+/* Calls the script of `op` with the first `nkeys` arguments as its keys. */
+void send_script(struct cells *c, enum cells_op op, struct ticket t, size_t nkeys);
+
+/* cells_answer.c: one function for each operation, for redis_eval. */
+redis_fn *cells_answer_fn(enum cells_op op);
+
+#endif

@@ -1,0 +1,45 @@
+-- Opens a failed task again (DELIVERY §3, row d).
+-- KEYS: checkpoint, done, cancel, claims. ARGV: life, redrive number, origin[, seq, parents, digest + event of TaskReopened].
+-- Answers {status, cancel, done, cells, written}.
+local checkpoint, redrives, seq = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[4])
+local mark = ARGV[2] .. ' ' .. ARGV[3]
+
+local function all(status, done)
+  return {status, redis.call('EXISTS', KEYS[3]), done, redis.call('HGETALL', checkpoint), 0}
+end
+
+local function stored_from(from, written)
+  local cells = {}
+  for at in pairs((seqs_of(checkpoint))) do
+    if at >= from then
+      cells[#cells + 1] = at
+      cells[#cells + 1] = redis.call('HGET', checkpoint, at)
+    end
+  end
+  return {OK, redis.call('EXISTS', KEYS[3]), false, cells, written}
+end
+
+local done = redis.call('GET', KEYS[2])
+if done then
+  local status, number = done:match('^1 (%a+) (%d+) ')
+  if not status or tonumber(number) >= redrives or (not seq and status ~= 'failed') then return all(GONE, done) end
+end
+
+local known = {}
+if seq then
+  local stored = redis.call('HGET', checkpoint, seq)
+  -- Another run of the same record was here first: its event differs in time only, and it counts.
+  if stored and (stored == ARGV[6] or redis.call('HGET', KEYS[4], 'redrive') == mark) then return stored_from(seq, 0) end
+  local _, top = seqs_of(checkpoint)
+  if top ~= seq - 1 or not fits(checkpoint, ARGV[5], known) then return all(STALE, false) end
+  redis.call('HSET', checkpoint, seq, ARGV[6])
+  redis.call('PEXPIRE', checkpoint, ARGV[1])
+  redis.call('HDEL', KEYS[4], 'starts')
+elseif redis.call('EXISTS', checkpoint) == 1 then
+  return all(STALE, false)
+end
+-- A wish to cancel was about the run that has ended.
+redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('HSET', KEYS[4], 'redrive', mark)
+redis.call('PEXPIRE', KEYS[4], ARGV[1])
+return stored_from(seq or 0, seq and 1 or 0)
