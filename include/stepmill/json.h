@@ -1,9 +1,9 @@
 /* JSON on the hot path: a strict pull scanner and a writer for strings (RFC 8259).
  *
- * The scanner walks text that somebody else owns, allocates nothing, is iterative, checks UTF-8, and stops at depth 64. It refuses
- * what RFC 8259 refuses, and also lone surrogates, "\u0000" in keys, a byte order mark, and anything after the value. What has not been scanned has not been
- * checked: only when json_next has returned false without an error is the whole text known to be JSON.
- * Duplicate keys are the caller's business (the last or the first counts: say which).
+ * The scanner walks text that somebody else owns, allocates nothing, is iterative, checks UTF-8, and stops at depth 64. It
+ * refuses what RFC 8259 refuses, and also lone surrogates, "\u0000" in keys, a byte order mark, and anything after the value.
+ * What has not been scanned has not been checked: only when json_next has returned false without an error is the whole text known
+ * to be JSON. Duplicate keys are the caller's business (the last or the first counts: say which).
  *
  *     struct json j = json_start(text);
  *     while (json_next(&j)) switch (j.token) { … }
@@ -11,10 +11,11 @@
  *
  * The fields of an object:
  *
- *     json_next(&j);                                    // JSON_OBJECT
- *     while (json_next(&j) && j.token == JSON_KEY)
+ *     json_next(&j);                                    // JSON_TOKEN_OBJECT
+ *     while (json_next(&j) && j.token == JSON_TOKEN_KEY)
  *         if (json_key_is(&j, "model") && json_next(&j)) …   else json_skip(&j);
  *
+ * Token names are longer than one would like because jansson owns the short ones, and some files use both.
  * Belongs to any thread; a scanner is a plain value and may be copied to look ahead.
  */
 #ifndef STEPMILL_JSON_H
@@ -26,17 +27,17 @@
 enum { JSON_DEPTH_MAX = 64 };
 
 enum json_token {
-    JSON_END, /* of the text, or an error */
-    JSON_OBJECT,
-    JSON_OBJECT_END,
-    JSON_ARRAY,
-    JSON_ARRAY_END,
-    JSON_KEY,
-    JSON_STRING,
-    JSON_NUMBER,
-    JSON_TRUE,
-    JSON_FALSE,
-    JSON_NULL,
+    JSON_TOKEN_END, /* of the text, or an error */
+    JSON_TOKEN_OBJECT,
+    JSON_TOKEN_OBJECT_END,
+    JSON_TOKEN_ARRAY,
+    JSON_TOKEN_ARRAY_END,
+    JSON_TOKEN_KEY,
+    JSON_TOKEN_STRING,
+    JSON_TOKEN_NUMBER,
+    JSON_TOKEN_TRUE,
+    JSON_TOKEN_FALSE,
+    JSON_TOKEN_NULL,
 };
 
 struct json {
@@ -52,23 +53,26 @@ struct json {
 };
 
 struct json json_start(struct slice text);
-/* Step to the next token. False at the end and on error (token JSON_END); then it stays so. */
+/* Step to the next token. False at the end and on error (token JSON_TOKEN_END); then it stays so. */
 bool json_next(struct json *j);
-/* After JSON_KEY: step over its value. After JSON_OBJECT or JSON_ARRAY: to its end token. After a scalar: nothing. False on error. */
+/* After JSON_TOKEN_KEY: step over its value. After JSON_TOKEN_OBJECT or JSON_TOKEN_ARRAY: to its end token. After a scalar:
+ * nothing. False on error. */
 bool json_skip(struct json *j);
-/* As json_skip, and gives the whole value's text as written, quotes included. Call after JSON_KEY (the value that follows) or on a
- * value's first token. */
+/* As json_skip, and gives the whole value's text as written, quotes included. Call after JSON_TOKEN_KEY (the value that follows)
+ * or on a value's first token. */
 bool json_value_text(struct json *j, struct slice *text);
 /* Byte offset of the last token, or of what is wrong, for messages. */
 size_t json_offset(const struct json *j);
 
-/* The present token is a key, or a string, of this value, escapes understood. `text` is ASCII without '"', '\' and control characters. */
+/* The present token is a key, or a string, of this value, escapes understood. `text` is ASCII without '"', '\' and control
+ * characters. */
 bool json_key_is(const struct json *j, const char *text);
 bool json_string_is(const struct json *j, const char *text);
 
 /* The value of the present string or key, appended to `to`. False: does not fit. */
 bool json_unescape(const struct json *j, struct buf *to);
-/* The same for the raw text of a token seen earlier, written to `to`, which has room for raw.len bytes; returns how many it wrote. */
+/* The same for the raw text of a token seen earlier, written to `to`, which has room for raw.len bytes; returns how many it
+ * wrote. */
 size_t json_unescape_raw(struct slice raw, char *to);
 /* The present number as an integer in [min, max]; false for a fraction, an exponent, out of range, and any other token. */
 bool json_int(const struct json *j, int64_t min, int64_t max, int64_t *value);

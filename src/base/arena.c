@@ -41,10 +41,11 @@ void arena_free(struct arena *a)
 
 static struct block *add_block(struct arena *a, size_t n)
 {
-    size_t size = n > BLOCK_SIZE / 2 ? n : BLOCK_SIZE;
+    size_t left = a->size + sizeof(struct block) < a->max ? a->max - a->size - sizeof(struct block) : 0;
+    size_t size = n > BLOCK_SIZE / 2 || left < BLOCK_SIZE ? n : BLOCK_SIZE; /* near the ceiling: what is asked for and no more */
     struct block *b;
 
-    if (a->size > a->max || size + sizeof *b > a->max - a->size)
+    if (size > left)
         return NULL;
     b = malloc(sizeof *b + size);
     if (!b)

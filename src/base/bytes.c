@@ -11,7 +11,7 @@ bool slice_starts_with(struct slice a, const char *prefix)
 {
     size_t n = strlen(prefix);
 
-    return a.len >= n && !memcmp(a.at, prefix, n);
+    return a.len >= n && (n == 0 || !memcmp(a.at, prefix, n));
 }
 
 bool slice_to_int(struct slice a, int64_t min, int64_t max, int64_t *value)
@@ -50,11 +50,11 @@ char *buf_reserve(struct buf *b, size_t n)
     }
     if (b->at && n <= b->room - b->len)
         return b->at + b->len;
-    while (room < b->len + n)
+    while (room < b->len + n && room < b->max / 2)
         room *= 2;
-    if (room > b->max)
+    if (room < b->len + n || room > b->max)
         room = b->max;
-    at = realloc(b->at, room ? room : 1);
+    at = room < SIZE_MAX ? realloc(b->at, room + 1) : NULL; /* one more, so that a terminator always finds its place */
     if (!at) {
         b->failed = true;
         return NULL;
@@ -103,19 +103,20 @@ void buf_printf(struct buf *b, const char *format, ...)
     va_start(args, format);
     n = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    if (n < 0 || !(at = buf_reserve(b, (size_t)n + 1))) {
+    if (n < 0)
         b->failed = true;
+    at = b->failed ? NULL : buf_reserve(b, (size_t)n);
+    if (!at)
         return;
-    }
     va_start(args, format);
-    vsnprintf(at, (size_t)n + 1, format, args);
+    vsnprintf(at, (size_t)n + 1, format, args); /* the terminator goes where buf_text would put it */
     va_end(args);
     b->len += (size_t)n;
 }
 
 const char *buf_text(struct buf *b)
 {
-    char *at = buf_reserve(b, 1);
+    char *at = buf_reserve(b, 0);
 
     if (!at)
         return "";
