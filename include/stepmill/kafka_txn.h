@@ -44,7 +44,8 @@ void kafka_batch_offset(const struct kafka_batch *b, size_t i, struct kafka_part
 
 enum kafka_fate {
     KAFKA_COMMITTED,     /* all of it */
-    KAFKA_NOT_COMMITTED, /* none of it, for certain: requeue what is still ours (same assignment number), take fresh membership */
+    KAFKA_NOT_COMMITTED, /* none of it, for certain: requeue what is still ours (same assignment number), take fresh membership.
+                            Comes after a growing pause of up to 1 s, so the app may submit again at once */
     KAFKA_REREAD, /* the commit's answer was lost; `stored` is what the group holds now, after the old transaction has ended for
                      certain: requeue exactly what is not in there. A batch without offsets is reported NOT_COMMITTED instead: its
                      records are at least once */
@@ -110,7 +111,7 @@ struct kafka_txn_status {
     uint64_t errors;                      /* error callbacks and failed calls */
     const char *trouble;                  /* name of the last trouble since the last commit or init, static; NULL: none */
 };
-void kafka_txn_status(const struct kafka_txn *t, struct kafka_txn_status *status);
+void kafka_txn_status(struct kafka_txn *t, struct kafka_txn_status *status);
 
 /* Ends the helper: the batch in work gets `deadline_ms` (0: aborts at once if its commit has not begun), then comes back as
  * NOT_COMMITTED, or, when its outcome is not known, as REREAD with nstored = 0 (say so in the log; the next owner reads what is
