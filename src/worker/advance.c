@@ -1,0 +1,182 @@
+/* What a ready task does next: deadlines first, then what the cells decide. */
+#include "stepmill/clock.h"
+#include "worker.h"
+
+static struct slice keep(struct task *t, const char *text) { return arena_copy(t->arena, slice_of(text)); }
+
+static bool end_by(struct task *t, enum event_kind kind)
+{
+    if (t->ending || t->history.phase == HISTORY_ENDED)
+        return false;
+    t->ending = arena_alloc(t->arena, sizeof *t->ending);
+    if (t->ending)
+        *t->ending = task_event(t, kind, 0);
+    return t->ending != NULL;
+}
+
+void task_end_failed(struct task *t, enum error_class class, const char *code, const char *message, const char *stage, bool retryable)
+{
+    struct slice text = keep(t, message);
+
+    if (!end_by(t, EVENT_FAILED))
+        return;
+    t->ending->failed = (struct event_failed){
+        .class = slice_of(error_class_name(class)),
+        .code = slice_of(code),
+        .message = text.at ? text : slice_of(code),
+        .stage = slice_of(stage),
+        .retryable = retryable,
+        .final = !(retryable && t->history.redrives < t->worker->config->dlq.auto_redrives),
+        .attempts = t->attempts_total > 0 ? t->attempts_total : 1,
+        .output = t->history.content,
+    };
+}
+
+void task_end_cancelled(struct task *t, const char *reason)
+{
+    if (!end_by(t, EVENT_CANCELLED))
+        return;
+    t->ending->cancelled = (struct event_cancelled){.by = SLICE("user"), .reason = slice_of(reason), .output = t->history.content};
+}
+
+void task_give_up(struct task *t, struct error error)
+{
+    struct worker *w = t->worker;
+
+    log_error(w->log, "task.given_up", LOG_SLICE("task_id", t->input.task_id), LOG_ERROR(error),
+              LOG_TEXT("action", "the worker stops; its successor resumes the task from its checkpoint"));
+    task_wait(t, OUTAGE_VERSION, loop_now_ms(w->loop) + 60000);
+    if (error.class == CLASS_INTERNAL && !strcmp(error.code, "out_of_memory"))
+        worker_stop_now(w, true);
+}
+
+/* True: the deadlines were looked at and the task may go on (perhaps to its end). */
+static void look_at_deadlines(struct task *t)
+{
+    int64_t now = loop_now_ms(t->worker->loop);
+
+    if (t->ending || !t->loaded || t->state == TASK_SETTLING)
+        return;
+    if (t->deadline_at_ms >= 0 && clock_wall_ms() >= t->deadline_at_ms)
+        task_end_failed(t, CLASS_LIMIT, "deadline_exceeded", "the caller's deadline_at passed before the task ended", "deadline", false);
+    else if (t->state != TASK_WAITING && now >= t->deadline_ms)
+        task_end_failed(t, CLASS_TIMEOUT, "agent_deadline", "the agent's deadline passed before the task ended", "deadline", true);
+}
+
+/* The group is full and the task was told to end. */
+static void write_ending(struct task *t)
+{
+    struct event *e = t->ending;
+
+    e->seq = history_next_seq(&t->history);
+    e->at_us = clock_wall_us();
+    if (task_add_event(t, e))
+        task_save(t);
+}
+
+static void write_decided_end(struct task *t, const struct decision *d)
+{
+    struct event e = task_event(t, d->end_kind, d->seq);
+
+    if (d->end_kind == EVENT_COMPLETED)
+        e.completed = d->completed;
+    else
+        e.failed = d->failed;
+    if (task_add_event(t, &e))
+        task_save(t);
+}
+
+void task_continue(struct task *t)
+{
+    struct decision d = history_decide(&t->history);
+
+    if (d.kind == DECIDE_START) {
+        if (!task_start(t))
+            return;
+        d = history_decide(&t->history);
+    }
+    switch (d.kind) {
+    case DECIDE_CALL:
+        if (t->ending)
+            write_ending(t);
+        else if (task_has_unsaved(t) && t->history.ncells > 1) /* a lone TaskStarted is saved with the first answer */
+            task_save(t);
+        else
+            task_call_model(t);
+        return;
+    case DECIDE_ACT:
+        if (d.refuse || t->ending) {
+            if (task_close_group(t, d.refuse))
+                task_continue(t);
+        } else if (task_has_unsaved(t)) {
+            task_save(t); /* a step is stored before the next one begins */
+        } else {
+            task_act(t, &d);
+        }
+        return;
+    case DECIDE_END:
+        write_decided_end(t, &d);
+        return;
+    case DECIDE_SETTLE:
+        if (task_has_unsaved(t))
+            task_save(t);
+        else
+            task_settle(t);
+        return;
+    case DECIDE_SLEEP:
+        task_wait(t, OUTAGE_VERSION, loop_now_ms(t->worker->loop) + 60000); /* parked by a version that can wake it */
+        return;
+    case DECIDE_START:
+        bug("a started task is to be started");
+    }
+}
+
+void task_poison(struct task *t, struct error error, const char *detail)
+{
+    t->poison = error;
+    t->poison_detail = keep(t, detail ? detail : "");
+    task_settle(t);
+}
+
+void task_advance(struct task *t)
+{
+    look_at_deadlines(t);
+    switch (t->state) {
+    case TASK_FETCHING:
+        if (!t->registry_waiter)
+            task_fetch(t);
+        return;
+    case TASK_LOADING:
+    case TASK_SAVING:
+    case TASK_SETTLING:
+    case TASK_GONE:
+        return; /* the answer of Redis, or the commit, moves it */
+    case TASK_CALLING:
+        if (t->ending) {
+            task_cancel_model(t);
+            task_continue(t);
+        } else if (!t->model_attempt || task_has_unsaved(t)) {
+            task_continue(t);
+        }
+        return;
+    case TASK_ACTING:
+        if (task_has_unsaved(t))
+            task_save(t);
+        else
+            task_continue(t);
+        return;
+    case TASK_BACKOFF:
+    case TASK_WAITING:
+        if (!t->ending && t->wake_ms > loop_now_ms(t->worker->loop))
+            task_arm(t);
+        else if (!t->decoded)
+            task_fetch(t);
+        else if (!t->loaded)
+            task_load(t);
+        else
+            task_continue(t);
+        return;
+    case TASK_STATES:
+        return;
+    }
+}

@@ -1,0 +1,287 @@
+/* From record to running task: the schema, the fields, what Redis knows of it, and which row of DELIVERY §3 it is. */
+#include <stdio.h>
+
+#include "stepmill/clock.h"
+#include "stepmill/event_codec.h"
+#include "stepmill/input_hash.h"
+#include "stepmill/random.h"
+#include "stepmill/session_turn.h"
+#include "stepmill/task_codec.h"
+#include "stepmill/wire_format.h"
+#include "worker.h"
+
+enum { STARTS_SUSPECT = 5, STARTS_CRASH_LOOP = 8 };
+
+static void schema_arrived(void *ctx, struct ticket ticket, uint32_t id)
+{
+    struct task *t = task_of(ctx, ticket);
+
+    (void)id;
+    if (!t)
+        return;
+    t->registry_waiter = 0;
+    task_ready(t);
+}
+
+static struct error read_input(struct task *t, uint32_t *schema_id, struct detail *detail)
+{
+    const struct avro_plan *plan;
+    struct slice avro;
+    struct error error;
+
+    if (t->record->value.len > (size_t)t->worker->config->limits.record) {
+        snprintf(detail->text, sizeof detail->text, "the value has %zu bytes, limits.record allows %lld", t->record->value.len,
+                 (long long)t->worker->config->limits.record);
+        return error_make(CLASS_POISON, "too_large", "the record is larger than limits.record");
+    }
+    error = wire_parse(t->record->value, schema_id, &avro);
+    if (failed(error))
+        return error;
+    t->schema_id = *schema_id;
+    error = registry_plan(t->worker->registry, *schema_id, &task_reader, &plan, detail);
+    if (failed(error))
+        return error;
+    return task_read(plan, avro, t->agent->name, t->arena, &t->input, detail);
+}
+
+static void read_headers(struct task *t)
+{
+    struct slice redrives = record_header(t->record, "stepmill.redrives");
+    uint8_t random[TRACE_RANDOM];
+    struct trace parent;
+    int64_t n;
+
+    if (slice_to_int(redrives, 0, 1000000, &n))
+        t->redrives = (int32_t)n;
+    random_bytes(random, sizeof random);
+    trace_from_headers(record_header(t->record, "traceparent"), record_header(t->record, "trace-id"), random, &parent);
+    random_bytes(random, 8);
+    t->trace = trace_child(&parent, random);
+}
+
+void task_fetch(struct task *t)
+{
+    struct worker *w = t->worker;
+    struct detail detail = {""};
+    uint32_t schema_id = 0;
+    struct error error;
+
+    if (t->decoded) {
+        task_load(t);
+        return;
+    }
+    error = read_input(t, &schema_id, &detail);
+    if (error.class == CLASS_WAIT) {
+        t->registry_waiter = registry_wait(w->registry, schema_id, task_ticket(t), schema_arrived, w);
+        if (t->registry_waiter && t->state == TASK_FETCHING)
+            return;
+        task_wait(t, OUTAGE_REGISTRY, loop_now_ms(w->loop) + 1000);
+    } else if (error.class == CLASS_POISON) {
+        read_headers(t);
+        task_poison(t, error, detail.text);
+    } else if (failed(error)) {
+        task_give_up(t, error);
+    } else {
+        t->decoded = true;
+        t->input_hash = input_hash(&t->input);
+        t->deadline_at_ms = t->input.deadline_at_ms;
+        read_headers(t);
+        task_load(t);
+    }
+}
+
+void task_load(struct task *t)
+{
+    struct ticket ticket = task_ticket(t);
+
+    t->redis_attempt = ticket.attempt;
+    task_enter(t, TASK_LOADING);
+    t->deadline_ms = loop_now_ms(t->worker->loop) + t->agent->config->deadline_ms;
+    cells_load(t->worker->cells, ticket, &(struct cells_load){t->input.task_id, t->input.session_id});
+}
+
+static void keep_memory(struct task *t, const struct cells_answer *a)
+{
+    size_t n = a->nmessages < EVENT_TURNS_MAX ? a->nmessages : EVENT_TURNS_MAX;
+    struct turn *turns;
+
+    t->memory = NULL;
+    t->nmemory = 0;
+    if (!t->agent->config->session_memory || n == 0)
+        return;
+    turns = arena_alloc(t->arena, n * sizeof *turns);
+    if (!turns)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (session_turn_read(a->messages[a->nmessages - n + i], t->arena, &turns[t->nmemory]))
+            t->nmemory++;
+    t->memory = turns;
+}
+
+/* As new: nothing is known of it, or a redrive whose cells are gone. */
+static void begin(struct task *t)
+{
+    int64_t budget = t->agent->config->session_token_budget;
+    char message[128];
+
+    t->loaded = true;
+    if (!task_start(t))
+        return;
+    if (budget > 0 && t->session_tokens >= budget) {
+        snprintf(message, sizeof message, "the session has used %lld of its %lld tokens", (long long)t->session_tokens, (long long)budget);
+        task_end_failed(t, CLASS_LIMIT, "session_budget_exceeded", message, "loading", false);
+    }
+    task_continue(t);
+}
+
+static void redrive(struct task *t)
+{
+    struct history *h = &t->history;
+    struct ticket ticket = task_ticket(t);
+    struct cells_redrive call = {.task_id = t->input.task_id, .origin = record_origin(t->record), .redrives = t->redrives};
+    struct cells_write write = {.cell = {.seq = 0}};
+    int32_t first, last;
+
+    t->redis_attempt = ticket.attempt;
+    if (h->phase != HISTORY_EMPTY) {
+        struct event e = task_event(t, EVENT_REOPENED, history_next_seq(h));
+        uint32_t id;
+
+        e.reopened = (struct event_reopened){
+            .reopen_kind = SLICE("redrive"),
+            .redrives = t->redrives,
+            .origin = call.origin,
+            .by = record_header(t->record, "stepmill.redriven_by"),
+            .reason = record_header(t->record, "stepmill.redrive_reason"),
+            .deadline_at_ms = clock_wall_ms() + t->agent->config->deadline_ms,
+        };
+        buf_clear(&t->worker->scratch);
+        if (!registry_id(t->worker->registry, t->worker->event_subject, &id))
+            bug("a task is redriven before the event schema id is known");
+        event_put(&t->worker->scratch, id, &e);
+        history_parents(h, e.seq, &first, &last);
+        write.cell.seq = e.seq;
+        write.cell.bytes = buf_slice(&t->worker->scratch);
+        write.cell.digest = history_digest(h, e.seq, write.cell.bytes);
+        write.parents = &h->cells[first];
+        write.nparents = (size_t)(last - first + 1);
+        call.cell = &write;
+    }
+    if (t->state != TASK_LOADING)
+        task_enter(t, TASK_LOADING);
+    cells_redrive(t->worker->cells, ticket, &call);
+}
+
+static struct standing_cells known_cells(const struct history *h)
+{
+    return (struct standing_cells){
+        .any = h->phase != HISTORY_EMPTY,
+        .origin = h->origin,
+        .input_hash = h->started.input_hash,
+        .redrives = h->redrives,
+        .newest_failed = h->phase == HISTORY_ENDED && h->end_kind == EVENT_FAILED,
+    };
+}
+
+static void resume(struct task *t)
+{
+    struct history *h = &t->history;
+
+    t->loaded = true;
+    if (h->reopened_deadline_ms >= 0) { /* a redrive has a deadline of its own */
+        t->deadline_at_ms = -1;
+        t->deadline_ms = loop_now_ms(t->worker->loop) + h->reopened_deadline_ms - clock_wall_ms();
+    }
+    log_info(t->worker->log, "agent.checkpoint.restored", LOG_SLICE("task_id", t->input.task_id), LOG_SLICE("agent_id", t->agent->name),
+             LOG_INT("events", h->ncells), LOG_INT("steps", h->steps_used));
+    task_emit_all(t);
+    task_continue(t);
+}
+
+/* Cells are folded; `a` brings done. */
+void task_stand(struct task *t, const struct cells_answer *a)
+{
+    struct standing_record record = {record_origin(t->record), t->input_hash, t->redrives};
+    struct standing_cells cells = known_cells(&t->history);
+    struct standing_done done = {.any = a->done_found,
+                                 .origin = a->done.origin,
+                                 .input_hash = a->done.input_hash,
+                                 .redrives = a->done.redrives,
+                                 .status_failed = a->done.status == DONE_FAILED};
+
+    t->standing = standing_of(&record, &cells, &done);
+    if (t->standing != STANDING_NEW && t->standing != STANDING_RESUME)
+        log_info(t->worker->log, "task.standing", LOG_SLICE("task_id", t->input.task_id), LOG_TEXT("standing", standing_name(t->standing)),
+                 LOG_INT("partition", t->record->partition), LOG_INT("offset", t->record->waiting.offset));
+    switch (t->standing) {
+    case STANDING_NEW:
+        begin(t);
+        return;
+    case STANDING_RESUME:
+        resume(t);
+        return;
+    case STANDING_REDRIVE:
+        redrive(t);
+        return;
+    case STANDING_CONFLICT:
+        task_poison(t, error_make(CLASS_POISON, "task_id_conflict", "another task with other input has this task_id"), "");
+        return;
+    case STANDING_DUPLICATE:
+        worker_count(t->worker->numbers->duplicates, 1);
+        cells_release(t->worker->cells, (struct ticket){0, 0}, t->input.task_id);
+        task_settle(t);
+        return;
+    case STANDING_FINISHED:
+        task_settle(t);
+        return;
+    }
+}
+
+void task_loaded(struct task *t, const struct cells_answer *a)
+{
+    if (failed(a->error)) {
+        task_wait(t, OUTAGE_REDIS, loop_now_ms(t->worker->loop) + backoff_ms(500, 2000, 2, &t->worker->seed));
+        return;
+    }
+    keep_memory(t, a);
+    t->nonce = random_next(&t->worker->seed);
+    t->session_tokens = a->session_tokens;
+    t->suspect = a->starts > STARTS_SUSPECT;
+    if (!task_refold(t, a->cells, a->ncells))
+        return;
+    if (a->starts > STARTS_CRASH_LOOP && (t->history.phase == HISTORY_OPEN || t->history.phase == HISTORY_EMPTY)) {
+        t->loaded = true;
+        if (t->history.phase == HISTORY_EMPTY && !task_start(t))
+            return;
+        task_end_failed(t, CLASS_EXHAUSTED, "crash_loop", "the task was begun again and again without getting further: it seems to kill its worker",
+                        "loading", true);
+    }
+    if (a->cancel && !t->ending)
+        t->cancel_asked = true;
+    task_stand(t, a);
+}
+
+void task_redriven(struct task *t, const struct cells_answer *a)
+{
+    if (failed(a->error)) {
+        t->loaded = false;
+        task_wait(t, OUTAGE_REDIS, loop_now_ms(t->worker->loop) + backoff_ms(500, 2000, 2, &t->worker->seed));
+        return;
+    }
+    if (a->status != CELLS_OK) {
+        if (task_refold(t, a->cells, a->ncells))
+            task_stand(t, a);
+        return;
+    }
+    if (a->ncells == 0) {
+        begin(t);
+        return;
+    }
+    if (!task_adopt(t, &a->cells[0]))
+        return;
+    t->writing.group_first = t->history.group_first;
+    if (!origin_equal(&t->history.origin, &(struct origin){slice_of(t->record->topic), t->record->partition, t->record->waiting.offset}))
+        task_stand(t, a);
+    else
+        resume(t);
+}

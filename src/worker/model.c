@@ -1,0 +1,230 @@
+/* CALLING: the model cascade for one step (DELIVERY §5). */
+#include <stdio.h>
+
+#include "stepmill/clock.h"
+#include "stepmill/idempotency.h"
+#include "stepmill/retry_after.h"
+#include "worker.h"
+
+static void note_attempt(struct task *t, struct slice target, struct error error, int64_t tokens, int64_t duration_ms)
+{
+    if (t->nattempts == TASK_ATTEMPTS_MAX) /* the oldest goes first */
+        memmove(t->attempts, t->attempts + 1, --t->nattempts * sizeof *t->attempts);
+    t->attempts[t->nattempts++] = (struct attempt){target, slice_of(error.code), tokens, duration_ms};
+    t->attempts_total++;
+}
+
+static size_t index_of(const struct agent *a, const struct model *m)
+{
+    size_t i = 0;
+
+    while (a->models[i] != m)
+        i++;
+    return i;
+}
+
+static void count_call(struct task *t, const struct model *m, const char *outcome)
+{
+    metric_add(metric_of(t->worker->numbers->model_calls, (struct slice[]){slice_of(m->config->name), slice_of(outcome)}), 1);
+}
+
+static void call_failed(struct task *t, struct model *m, struct error error, int64_t wait_ms, const struct http_answer *a)
+{
+    struct worker *w = t->worker;
+    struct endpoint_policy policy = {w->config->breaker.failures, w->config->breaker.open_ms};
+    int64_t now = loop_now_ms(w->loop);
+
+    if (endpoint_failed(&m->health, &policy, error, wait_ms, now, &w->seed))
+        log_error(w->log, "model.breaker.open", LOG_TEXT("model", m->config->name), LOG_ERROR(error), LOG_TEXT("provider_message", t->provider_message),
+                  LOG_TEXT("detail", a->detail), LOG_INT("open_ms", m->health.open_until_ms - now),
+                  LOG_TEXT("action", error.class == CLASS_WAIT ? "check key, quota and model name of this entry; tasks wait meanwhile"
+                                                               : "tasks go to the next model of the cascade, or wait"));
+    cascade_failed(&t->cascade, index_of(t->agent, m), error, now);
+    note_attempt(t, slice_of(m->config->name), error, 0, now - t->model_began_ms);
+    count_call(t, m, error.code);
+    if (t->agent->nmodels > 1)
+        log_info(w->log, "llm.fallback", LOG_SLICE("task_id", t->input.task_id), LOG_TEXT("from_model", m->config->name), LOG_TEXT("reason", error.code));
+    if (error.class == CLASS_LIMIT)
+        task_end_failed(t, CLASS_LIMIT, error.code, t->provider_message[0] ? t->provider_message : error.text, "model", false);
+}
+
+static void call_answered(struct task *t, struct model *m, const struct openai_answer *answer)
+{
+    struct worker *w = t->worker;
+    struct attempt *attempts = arena_alloc(t->arena, (t->nattempts + 1) * sizeof *attempts);
+    struct event e = task_event(t, EVENT_MODEL_ANSWERED, history_next_seq(&t->history));
+
+    if (m->health.open_until_ms)
+        worker_wake(w, OUTAGE_MODEL);
+    endpoint_answered(&m->health, loop_now_ms(w->loop));
+    count_call(t, m, "ok");
+    if (attempts && t->nattempts)
+        memcpy(attempts, t->attempts, t->nattempts * sizeof *attempts);
+    e.model = (struct event_model_answered){
+        .model = answer->model.at ? answer->model : slice_of(m->config->model),
+        .model_entry = slice_of(m->config->name),
+        .definition = slice_of(t->agent->definition),
+        .content = answer->content,
+        .calls = answer->calls,
+        .ncalls = answer->ncalls,
+        .calls_refused = answer->calls_refused,
+        .finish = answer->finish,
+        .prompt_tokens = answer->prompt_tokens,
+        .completion_tokens = answer->completion_tokens,
+        .duration_ms = loop_now_ms(w->loop) - t->model_began_ms,
+        .attempts = attempts,
+        .nattempts = attempts ? t->nattempts : 0,
+    };
+    if (!task_add_event(t, &e))
+        return;
+    t->writing.model_seq = e.seq;
+    t->writing.model_tokens = answer->prompt_tokens + answer->completion_tokens;
+}
+
+static void on_answer(void *ctx, const struct http_answer *a)
+{
+    struct worker *w = ctx;
+    struct task *t = task_of(w, a->ticket);
+    struct openai_answer answer;
+    struct error error = a->error;
+    struct model *m;
+    int64_t wait_ms = -1;
+
+    if (!t || t->model_attempt != a->ticket.attempt)
+        return;
+    m = t->model;
+    t->model_attempt = 0;
+    t->model_request = 0;
+    t->provider_message[0] = '\0';
+    if (!failed(error) && a->status != 200) {
+        error = openai_classify(a->status, a->body, t->provider_message);
+        if (error.class == CLASS_SLOW_DOWN && !retry_after_ms(http_answer_header(a, "Retry-After"), clock_wall_ms(), &wait_ms))
+            wait_ms = -1;
+    } else if (!failed(error)) {
+        error = openai_parse(a->body, t->arena, &answer);
+    }
+    if (failed(error))
+        call_failed(t, m, error, wait_ms, a);
+    else
+        call_answered(t, m, &answer);
+    task_ready(t);
+}
+
+static void send(struct task *t, struct model *m)
+{
+    struct worker *w = t->worker;
+    struct slice body[3] = {buf_slice(&t->agent->heads[index_of(t->agent, m)]), buf_slice(&t->messages), OPENAI_TAIL};
+    struct slice parts[4] = {SLICE("openai"), body[0], body[1], body[2]};
+    char key[IDEMPOTENCY_KEY_MAX], quoted[IDEMPOTENCY_KEY_MAX + 2], traceparent[TRACEPARENT_SIZE];
+    struct http_header headers[4] = {{SLICE("Content-Type"), SLICE("application/json")}};
+    struct ticket ticket = task_ticket(t);
+    size_t n = 1;
+
+    idempotency_key(key, t->input.task_id, history_next_seq(&t->history), parts, 4, 3);
+    snprintf(quoted, sizeof quoted, "\"%s\"", key);
+    trace_format(&t->trace, traceparent);
+    headers[n++] = (struct http_header){SLICE("Idempotency-Key"), slice_of(quoted)};
+    headers[n++] = (struct http_header){SLICE("traceparent"), slice_of(traceparent)};
+    if (m->authorization[0])
+        headers[n++] = (struct http_header){SLICE("Authorization"), slice_of(m->authorization)};
+    t->model = m;
+    t->model_attempt = ticket.attempt;
+    t->model_began_ms = loop_now_ms(w->loop);
+    task_enter(t, TASK_CALLING);
+    t->model_request = http_send(m->endpoint, &(struct http_request){
+                                                  .method = "POST",
+                                                  .path = SLICE("/chat/completions"),
+                                                  .headers = headers,
+                                                  .header_count = n,
+                                                  .body = body,
+                                                  .body_parts = 3,
+                                                  .timeout_ms = m->config->timeout_ms,
+                                                  .max_body = (size_t)w->config->limits.model_answer,
+                                                  .ticket = ticket,
+                                                  .done = on_answer,
+                                                  .ctx = w,
+                                              });
+}
+
+static void end_by_cascade(struct task *t, enum error_class class)
+{
+    struct error last = t->cascade.last;
+    uint32_t cause = systemic_cause(last.code ? last.code : "", "model");
+    char message[480];
+    int64_t look_again_ms;
+
+    if (systemic_holds(&t->agent->systemic, cause, t->agent->in_flight, loop_now_ms(t->worker->loop), &look_again_ms)) {
+        t->cascade = (struct cascade){.last = last};
+        task_wait(t, OUTAGE_SYSTEMIC, look_again_ms);
+        return;
+    }
+    snprintf(message, sizeof message, "%s%s%s", last.text ? last.text : "no model answered", t->provider_message[0] ? ": " : "", t->provider_message);
+    task_end_failed(t, class, last.code ? last.code : "no_model", message, "model", class == CLASS_EXHAUSTED);
+    task_continue(t);
+}
+
+/* A suspect runs alone: it may be what killed the worker before. */
+static bool must_wait_its_turn(struct task *t)
+{
+    struct worker *w = t->worker;
+
+    if (!t->suspect)
+        return false;
+    if (!w->suspect)
+        w->suspect = t;
+    return w->suspect != t;
+}
+
+void task_call_model(struct task *t)
+{
+    struct worker *w = t->worker;
+    struct cascade_policy policy = {w->config->retry.model_rounds, w->config->retry.model_backoff.min_ms, w->config->retry.model_backoff.max_ms};
+    int64_t now = loop_now_ms(w->loop);
+    struct cascade_choice choice;
+
+    if (t->model_attempt)
+        return; /* one is under way */
+    if (t->cancel_asked) {
+        task_end_cancelled(t, "cancelled");
+        task_continue(t);
+        return;
+    }
+    if (!worker_may_call(w, t)) {
+        task_wait(t, OUTAGE_FENCE, now + 60000);
+        return;
+    }
+    if (must_wait_its_turn(t)) {
+        task_wait(t, OUTAGE_SUSPECT, now + 60000);
+        return;
+    }
+    choice = cascade_next(&t->cascade, t->agent->healths, t->agent->nmodels, &policy, now, &w->seed);
+    switch (choice.next) {
+    case CASCADE_CALL:
+        send(t, t->agent->models[choice.model]);
+        return;
+    case CASCADE_BACKOFF:
+        t->wake_ms = choice.until_ms;
+        task_enter(t, TASK_BACKOFF);
+        return;
+    case CASCADE_WAIT:
+        task_wait(t, OUTAGE_MODEL, choice.until_ms);
+        return;
+    case CASCADE_EXHAUSTED:
+        end_by_cascade(t, CLASS_EXHAUSTED);
+        return;
+    case CASCADE_REJECTED:
+        end_by_cascade(t, CLASS_REJECTED);
+        return;
+    }
+}
+
+void task_cancel_model(struct task *t)
+{
+    if (!t->model_attempt)
+        return;
+    http_cancel(t->worker->http, t->model_request);
+    endpoint_failed(&t->model->health, &(struct endpoint_policy){1, 0}, error_make(CLASS_LOST, "cancelled", ""), 0, 0, &t->worker->seed);
+    worker_count(t->worker->numbers->wasted, 1);
+    t->model_attempt = 0;
+    t->model_request = 0;
+}

@@ -1,0 +1,263 @@
+/* A task has ended: its result, its dead letter and its offset wait for one transaction. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "stepmill/clock.h"
+#include "stepmill/cloud_events.h"
+#include "stepmill/dead_letter.h"
+#include "stepmill/result_codec.h"
+#include "worker.h"
+
+enum { RECORD_ROOM = 4096 }; /* headers and framing beside the value */
+
+static void out_of_memory(struct task *t)
+{
+    task_give_up(t, error_make(CLASS_INTERNAL, "out_of_memory", "no memory left to write the task's records"));
+}
+
+static struct outgoing *queue(struct task *t, enum outgoing_kind kind)
+{
+    struct worker *w = t->worker;
+    struct outgoing *o = arena_alloc(t->arena, sizeof *o);
+
+    if (!o) {
+        out_of_memory(t);
+        return NULL;
+    }
+    o->task = t;
+    o->kind = kind;
+    o->queued_ms = loop_now_ms(w->loop);
+    list_append(&t->outgoing, &o->in_task);
+    return o;
+}
+
+static void enqueue(struct worker *w, struct outgoing *o)
+{
+    o->bytes = 0;
+    for (size_t i = 0; i < o->noutputs; i++)
+        o->bytes += kafka_output_size(&o->outputs[i]);
+    list_append(&w->outbox, &o->in_queue);
+    w->outbox_settles += o->kind == OUTGOING_SETTLE;
+    w->outbox_bytes += o->bytes;
+    worker_commit_soon(w);
+}
+
+static bool add_headers(struct task *t, struct kafka_output *out, int32_t seq, const struct digest *digest, const char *type, size_t extra)
+{
+    struct kafka_header *headers = arena_alloc(t->arena, (CLOUD_EVENT_HEADERS + 1 + extra) * sizeof *headers);
+    char traceparent[TRACEPARENT_SIZE];
+    struct slice text;
+
+    if (!headers || !cloud_event_headers(headers, t->arena, t->input.task_id, seq, digest, t->agent->name, type, clock_wall_ms()))
+        return false;
+    trace_format(&t->trace, traceparent);
+    text = arena_copy(t->arena, slice_of(traceparent));
+    headers[CLOUD_EVENT_HEADERS] = (struct kafka_header){SLICE("traceparent"), text};
+    out->headers = headers;
+    out->nheaders = CLOUD_EVENT_HEADERS + 1;
+    return text.at != NULL;
+}
+
+void task_emit(struct task *t, struct cell *cell)
+{
+    struct worker *w = t->worker;
+    struct outgoing *o = queue(t, OUTGOING_EVENT);
+
+    if (!o)
+        return;
+    o->outputs[0] = (struct kafka_output){.topic = w->config->topics.events, .key = t->input.session_id, .value = cell->bytes};
+    if (!add_headers(t, &o->outputs[0], cell->seq, &cell->digest, "AgentEvent", 0)) {
+        out_of_memory(t);
+        return;
+    }
+    o->noutputs = 1;
+    cell->emitted = true;
+    worker_count(w->numbers->events, 1);
+    enqueue(w, o);
+}
+
+static struct slice encode_result(struct task *t, const struct task_result *r)
+{
+    struct worker *w = t->worker;
+    uint32_t id;
+
+    if (!registry_id(w->registry, w->result_subject, &id))
+        bug("a result is written before its schema id is known");
+    buf_clear(&w->scratch);
+    result_put(&w->scratch, id, r);
+    return w->scratch.failed ? (struct slice){NULL, 0} : arena_copy(t->arena, buf_slice(&w->scratch));
+}
+
+/* Context keys that begin with "meta." are echoed (DELIVERY §5, "Messages"). */
+static void add_metadata(struct task *t, struct task_result *r)
+{
+    struct context_entry *entries = arena_alloc(t->arena, (t->input.ncontext + 1) * sizeof *entries);
+
+    if (!entries)
+        return;
+    for (size_t i = 0; i < t->input.ncontext; i++)
+        if (slice_starts_with(t->input.context[i].key, "meta."))
+            entries[r->nmetadata++] = t->input.context[i];
+    r->metadata = entries;
+}
+
+static bool add_result(struct task *t, struct outgoing *o, const struct task_result *r, int32_t seq, const struct digest *digest)
+{
+    struct kafka_output *out = &o->outputs[o->noutputs];
+
+    *out = (struct kafka_output){.topic = t->worker->config->topics.results, .key = r->session_id, .value = encode_result(t, r), .tag = 1};
+    if (!out->value.at || !add_headers(t, out, seq, digest, "AgentTaskResult", 0))
+        return false;
+    o->noutputs++;
+    return true;
+}
+
+static bool add_dead_letter(struct task *t, struct outgoing *o, struct dead_letter letter)
+{
+    struct worker *w = t->worker;
+    struct record *r = t->record;
+    struct kafka_output *out = &o->outputs[o->noutputs];
+
+    letter.origin = record_origin(r);
+    letter.group = slice_of(w->group);
+    letter.task_id = t->input.task_id;
+    letter.agent = t->agent->name;
+    letter.first_failed_at_ms = -1;
+    letter.failed_at_ms = clock_wall_ms();
+    letter.redrives = t->redrives;
+    letter.worker = slice_of(w->process);
+    letter.schema_id = t->schema_id;
+    *out = (struct kafka_output){.topic = w->config->topics.dlq,
+                                 .key = r->waiting.key,
+                                 .value = r->value,
+                                 .timestamp = r->time_kind == KAFKA_TIME_NONE ? 0 : r->timestamp,
+                                 .tag = 2};
+    if (r->value.len + RECORD_ROOM > KAFKA_MESSAGE_MAX || o->refusals) {
+        letter.value_omitted = dead_letter_omitted(r->value, &letter.origin, t->arena);
+        out->value = (struct slice){NULL, 0};
+    }
+    if (!dead_letter_headers(&letter, r->headers, r->nheaders, t->arena, &out->headers, &out->nheaders))
+        return false;
+    o->noutputs++;
+    metric_add(metric_of(w->numbers->dead_letters, (struct slice[]){t->agent->name, letter.class}), 1);
+    log_warn(w->log, "agent.task.dlq", LOG_SLICE("task_id", t->input.task_id), LOG_SLICE("target_agent", t->agent->name),
+             LOG_INT("attempt_count", letter.attempts), LOG_SLICE("class", letter.class), LOG_SLICE("code", letter.code),
+             LOG_SLICE("original_error", letter.message), LOG_INT("partition", r->partition), LOG_INT("offset", r->waiting.offset));
+    return true;
+}
+
+/* A record that can't be a task: it answers for itself; without a task_id nobody could tell whom the result is for. */
+static bool fill_poison(struct task *t, struct outgoing *o)
+{
+    bool conflict = !strcmp(t->poison.code, "task_id_conflict");
+    char message[480];
+    struct task_result r = {
+        .task_id = t->input.task_id,
+        .session_id = t->input.session_id,
+        .agent = t->agent->name,
+        .status = SLICE("failed"),
+        .error = slice_of(t->poison.code),
+        .finished_at_ms = clock_wall_ms(),
+        .redrives = t->redrives,
+        .final = true,
+    };
+
+    worker_count(t->worker->numbers->poisoned, 1);
+    snprintf(message, sizeof message, "%s%s%.*s", t->poison.text, t->poison_detail.len ? ": " : "", SLICE_FMT(t->poison_detail));
+    if (t->input.task_id.at && !conflict) {
+        r.session_id = t->input.session_id.at ? t->input.session_id : (struct slice){"", 0};
+        if (!add_result(t, o, &r, 0, &(struct digest){{0}}))
+            return false;
+    }
+    return add_dead_letter(t, o, (struct dead_letter){.class = SLICE("poison"), .code = slice_of(t->poison.code), .stage = SLICE("decoding"),
+                                                      .message = slice_of(message), .attempts = 1});
+}
+
+static bool deserves_dead_letter(const struct event_failed *f)
+{
+    return slice_is(f->class, "exhausted") || slice_is(f->class, "timeout") || slice_is(f->class, "rejected");
+}
+
+static bool fill_end(struct task *t, struct outgoing *o)
+{
+    struct history *h = &t->history;
+    char hex[2 * DIGEST_SIZE + 1];
+    struct task_result r = history_result(h, hex);
+
+    r.task_id = t->input.task_id;
+    r.session_id = t->input.session_id;
+    r.agent = t->agent->name;
+    if (o->refusals > 1)
+        r.output = (struct slice){NULL, 0};
+    add_metadata(t, &r);
+    if (!add_result(t, o, &r, h->group_first, &h->cells[h->group_first].digest))
+        return false;
+    if (h->end_kind != EVENT_FAILED || !deserves_dead_letter(&h->failed))
+        return true;
+    return add_dead_letter(t, o, (struct dead_letter){.class = h->failed.class, .code = h->failed.code, .stage = h->failed.stage,
+                                                      .message = h->failed.message, .step = h->steps_used, .attempts = h->failed.attempts,
+                                                      .retryable = h->failed.retryable});
+}
+
+static bool fill(struct task *t, struct outgoing *o)
+{
+    o->noutputs = 0;
+    if (failed(t->poison))
+        return fill_poison(t, o);
+    if (t->standing == STANDING_FINISHED || t->standing == STANDING_DUPLICATE)
+        return true;
+    return fill_end(t, o);
+}
+
+void task_settle(struct task *t)
+{
+    struct outgoing *o = queue(t, OUTGOING_SETTLE);
+
+    if (!o)
+        return;
+    if (!fill(t, o)) {
+        out_of_memory(t);
+        return;
+    }
+    task_enter(t, TASK_SETTLING);
+    enqueue(t->worker, o);
+    task_give_back(t);
+}
+
+bool outgoing_refused(struct outgoing *o)
+{
+    o->refusals++;
+    return o->kind == OUTGOING_SETTLE && o->refusals <= 3 && fill(o->task, o);
+}
+
+/* The commit is known: say so in Redis, count, and let go. */
+void task_committed(struct task *t)
+{
+    struct worker *w = t->worker;
+    struct history *h = &t->history;
+    bool ran = !failed(t->poison) && t->standing != STANDING_FINISHED && t->standing != STANDING_DUPLICATE;
+
+    if (!partition_finish(&t->owned->partition, &t->record->waiting)) {
+        log_error(w->log, "worker.out_of_memory", LOG_TEXT("action", "the worker stops; its successor goes on from the committed offset"));
+        worker_stop_now(w, true);
+    }
+    if (ran) {
+        char hex[2 * DIGEST_SIZE + 1];
+        struct task_result r = history_result(h, hex);
+        struct cells_settle settle = {
+            .task_id = t->input.task_id,
+            .done = {.status = h->end_kind == EVENT_COMPLETED ? DONE_COMPLETED : h->end_kind == EVENT_FAILED ? DONE_FAILED : DONE_CANCELLED,
+                     .origin = record_origin(t->record),
+                     .redrives = h->redrives,
+                     .input_hash = t->input_hash},
+            .last = h->cells[h->group_first].digest,
+            .keep = h->end_kind == EVENT_FAILED && deserves_dead_letter(&h->failed),
+        };
+
+        worker_count_result(t, &r);
+        worker_mark_done(w, &settle);
+    }
+    task_enter(t, TASK_GONE);
+    list_remove(&t->in_owned);
+    t->owned = NULL;
+}

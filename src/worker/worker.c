@@ -1,0 +1,251 @@
+/* The turn of the loop, from the first to the last: start, run, drain. */
+#include <signal.h>
+
+#include "stepmill/clock.h"
+#include "stepmill/random.h"
+#include "worker.h"
+
+enum {
+    ADVANCE_PER_TURN = 2000,
+    SESSION_TIMEOUT_MS = 10000, /* of the consumer group: DELIVERY §4 "Settings" */
+    POSITION_EVERY_MS = 2000,
+    COMPLAIN_EVERY_MS = 5000,
+    CLOSE_MARGIN_MS = 6000, /* of drain_timeout, for the last commits and leaving the group */
+};
+
+void worker_stop_now(struct worker *w, bool failure)
+{
+    w->failed |= failure;
+    w->state = WORKER_STOPPED;
+    loop_stop(w->loop);
+}
+
+void worker_wake(struct worker *w, enum outage outage)
+{
+    for (struct list_node *n = w->tasks[TASK_WAITING].first; n; n = n->next) {
+        struct task *t = list_entry(n, struct task, in_state);
+
+        if (t->outage != outage)
+            continue;
+        t->wake_ms = loop_now_ms(w->loop);
+        task_ready(t);
+    }
+}
+
+/* The process was stopped for longer than its membership lasts: somebody else may own its partitions by now. */
+static void check_gap(struct worker *w)
+{
+    int64_t now = clock_boot_ms(), gap = now - w->boot_ms;
+
+    w->boot_ms = now;
+    if (gap <= SESSION_TIMEOUT_MS || !w->source || !w->owned.count)
+        return;
+    log_warn(w->log, "worker.was_stopped", LOG_INT("gap_ms", gap), LOG_TEXT("action", "no call is made until a transaction proves that the partitions are still ours"));
+    w->proving = true;
+    worker_commit_soon(w);
+}
+
+bool worker_may_call(const struct worker *w, const struct task *t)
+{
+    return !w->proving && (w->state == WORKER_RUNNING || w->state == WORKER_DRAINING) && t->owned->state == OWNED_RUNNING &&
+           clock_boot_ms() - w->boot_ms <= SESSION_TIMEOUT_MS;
+}
+
+void worker_reap(struct worker *w)
+{
+    struct list_node *n;
+
+    while ((n = list_take_first(&w->tasks[TASK_GONE])))
+        task_free(list_entry(n, struct task, in_state));
+}
+
+static size_t running(const struct worker *w)
+{
+    size_t n = 0;
+
+    for (enum task_state s = 0; s < TASK_GONE; s++)
+        n += w->tasks[s].count;
+    return n;
+}
+
+static void close_down(struct worker *w)
+{
+    if (w->state >= WORKER_CLOSING)
+        return;
+    log_info(w->log, "worker.closing", LOG_INT("tasks", running(w)));
+    w->state = WORKER_CLOSING;
+    if (w->source)
+        kafka_source_close(w->source);
+    else
+        worker_stop_now(w, false);
+}
+
+/* After each turn: the ready list, then the dead. */
+static bool after_turn(void *ctx)
+{
+    struct worker *w = ctx;
+    struct list_node *n;
+
+    check_gap(w);
+    if (w->admission_due && w->source)
+        worker_admit(w);
+    for (int i = 0; i < ADVANCE_PER_TURN && w->state != WORKER_STOPPED && (n = list_take_first(&w->ready)); i++)
+        task_advance(list_entry(n, struct task, in_ready));
+    worker_release_revoked(w);
+    worker_reap(w);
+    if (w->state == WORKER_DRAINING && running(w) == 0)
+        close_down(w);
+    return w->ready.first || w->admission_due;
+}
+
+static void commit_due(void *ctx) { worker_commit(ctx); }
+
+static void drain_due(void *ctx)
+{
+    struct worker *w = ctx;
+
+    if (w->state < WORKER_CLOSING) {
+        close_down(w);
+        loop_timer_set(&w->drain_timer, CLOSE_MARGIN_MS);
+        return;
+    }
+    log_warn(w->log, "worker.drain_timeout", LOG_INT("tasks", running(w)), LOG_TEXT("action", "stopped without the last commit; the next owner resumes"));
+    worker_stop_now(w, false);
+}
+
+static void on_term(void *ctx, int signo)
+{
+    struct worker *w = ctx;
+    int64_t patience = w->config->worker.drain_timeout_ms - CLOSE_MARGIN_MS;
+
+    if (w->state >= WORKER_DRAINING) {
+        log_warn(w->log, "worker.stopped_now", LOG_INT("signal", signo), LOG_INT("tasks", running(w)));
+        worker_stop_now(w, false);
+        return;
+    }
+    log_info(w->log, "worker.draining", LOG_INT("signal", signo), LOG_INT("tasks", running(w)), LOG_INT("timeout_ms", w->config->worker.drain_timeout_ms));
+    if (w->state == WORKER_STARTING || !w->source) {
+        worker_stop_now(w, false);
+        return;
+    }
+    w->state = WORKER_DRAINING;
+    w->admission_due = true;
+    loop_timer_set(&w->drain_timer, patience > 0 ? patience : 0);
+}
+
+static void on_hup(void *ctx, int signo)
+{
+    struct worker *w = ctx;
+
+    log_warn(w->log, "worker.reload_ignored", LOG_INT("signal", signo), LOG_TEXT("action", "restart the worker to take over a changed config"));
+}
+
+/* While something is missing at start: a clear line every few seconds, and work begins when it comes. */
+static void look_at_start(struct worker *w)
+{
+    struct registry_state registry = registry_state(w->registry);
+    int64_t now = loop_now_ms(w->loop);
+    bool redis = redis_is_up(w->redis);
+
+    if (registry.ready && redis && !w->source) {
+        w->state = WORKER_RUNNING;
+        if (failed(worker_start_kafka(w)))
+            worker_stop_now(w, true);
+        return;
+    }
+    if (now - w->complained_ms < COMPLAIN_EVERY_MS)
+        return;
+    if (w->source) {
+        struct kafka_source_status s;
+
+        kafka_source_status(w->source, &s);
+        if (!s.joined || !s.connected)
+            log_warn(w->log, "worker.waiting", LOG_TEXT("for", "kafka"), LOG_TEXT("kafka_error", s.trouble),
+                     LOG_TEXT("bootstrap_servers", w->config->kafka.bootstrap_servers),
+                     LOG_TEXT("action", "check brokers, and that the topics exist (stepmill topics create)"));
+        else if (redis && registry.ready)
+            return;
+    }
+    if (!redis)
+        log_warn(w->log, "worker.waiting", LOG_TEXT("for", "redis"), LOG_ERROR(redis_why_down(w->redis)), LOG_TEXT("url", w->config->redis.url));
+    if (!registry.ready)
+        log_warn(w->log, "worker.waiting", LOG_TEXT("for", "schema_registry"), LOG_ERROR(registry.error), LOG_TEXT("detail", registry.detail),
+                 LOG_TEXT("url", w->config->registry.url));
+    w->complained_ms = now;
+}
+
+/* Idle partitions: what lies below the position and was never delivered holds no record; lag reaches 0 (DELIVERY §4.10). */
+static void commit_positions(struct worker *w)
+{
+    int64_t now = loop_now_ms(w->loop);
+
+    if (now - w->position_ms < POSITION_EVERY_MS)
+        return;
+    w->position_ms = now;
+    for (struct list_node *n = w->owned.first; n; n = n->next) {
+        struct owned *o = list_entry(n, struct owned, node);
+        int64_t position;
+
+        if (o->partition.nwaiting || o->partition.nadmitted)
+            continue;
+        position = kafka_source_position(w->source, o->partition.topic, o->partition.number);
+        if (position <= offsets_watermark(o->partition.finished))
+            continue;
+        if (partition_position(&o->partition, position))
+            o->restate = true;
+    }
+    worker_commit(w);
+}
+
+static void every_second(void *ctx)
+{
+    struct worker *w = ctx;
+
+    loop_timer_set(&w->second_timer, 1000);
+    look_at_start(w);
+    worker_done_retry(w);
+    if (w->source && w->state < WORKER_STOPPING)
+        commit_positions(w);
+}
+
+static struct error take_signals(struct worker *w)
+{
+    struct error error = loop_on_signal(w->loop, SIGTERM, on_term, w);
+
+    if (!failed(error))
+        error = loop_on_signal(w->loop, SIGINT, on_term, w);
+    if (!failed(error))
+        error = loop_on_signal(w->loop, SIGHUP, on_hup, w);
+    return error;
+}
+
+int worker_run(const struct config *config, const struct log *log)
+{
+    struct worker w = {.config = config, .log = log, .loop = loop_new(), .scratch = BUF(TASK_MEMORY_MAX), .slot_lock = -1, .boot_ms = clock_boot_ms()};
+    struct error error;
+
+    if (!w.loop) {
+        log_error(log, "worker.start", LOG_TEXT("reason", "no event loop: out of memory or descriptors"));
+        return 1;
+    }
+    random_bytes(&w.seed, sizeof w.seed);
+    loop_timer_init(&w.commit_timer, w.loop, commit_due, &w);
+    loop_timer_init(&w.second_timer, w.loop, every_second, &w);
+    loop_timer_init(&w.drain_timer, w.loop, drain_due, &w);
+    error = worker_make(&w);
+    if (!failed(error))
+        error = take_signals(&w);
+    if (failed(error)) {
+        log_error(log, "worker.start", LOG_ERROR(error));
+        w.failed = true;
+    } else {
+        log_info(log, "worker.start", LOG_TEXT("version", STEPMILL_VERSION), LOG_TEXT("group", w.group), LOG_TEXT("transactional_id", w.transactional_id),
+                 LOG_INT("agents", w.nagents), LOG_INT("http_port", http_server_port(w.server)));
+        loop_after_events(w.loop, after_turn, &w);
+        loop_timer_set(&w.second_timer, 10);
+        loop_run(w.loop);
+        log_info(log, "worker.stop", LOG_BOOL("failed", w.failed));
+    }
+    worker_free(&w);
+    return w.failed ? 1 : 0;
+}

@@ -1,0 +1,189 @@
+/* cascade, endpoints and the systemic breaker: attempts, rounds, outages (DELIVERY §5). */
+#include "helper_unit.h"
+
+#include "stepmill/cascade.h"
+#include "stepmill/systemic.h"
+
+static const struct endpoint_policy breaker = {5, 30000};
+static const struct cascade_policy policy = {3, 1000, 15000};
+static const struct error again = {CLASS_AGAIN, "timeout", "x"}, slow = {CLASS_SLOW_DOWN, "429", "x"}, wait = {CLASS_WAIT, "401", "x"},
+                          rejected = {CLASS_REJECTED, "400", "x"};
+
+struct bench {
+    struct endpoint e[2];
+    struct endpoint *both[2];
+    struct cascade c;
+    uint64_t seed;
+    int64_t now;
+};
+
+static struct bench make(void) { return (struct bench){.seed = 7, .now = 1000000}; }
+
+static struct cascade_choice next(struct bench *b, size_t n)
+{
+    b->both[0] = &b->e[0];
+    b->both[1] = &b->e[1];
+    return cascade_next(&b->c, b->both, n, &policy, b->now, &b->seed);
+}
+
+static void fail_call(struct bench *b, size_t model, struct error error, int64_t retry_after)
+{
+    endpoint_failed(&b->e[model], &breaker, error, retry_after, b->now, &b->seed);
+    cascade_failed(&b->c, model, error, b->now);
+}
+
+static void the_next_model_is_asked_at_once(void **state)
+{
+    struct bench b = make();
+    struct cascade_choice c = next(&b, 2);
+
+    (void)state;
+    assert_int_equal(c.next, CASCADE_CALL);
+    assert_int_equal(c.model, 0);
+    fail_call(&b, 0, again, -1);
+    c = next(&b, 2);
+    assert_int_equal(c.next, CASCADE_CALL);
+    assert_int_equal(c.model, 1);
+    fail_call(&b, 1, again, -1);
+    c = next(&b, 2);
+    assert_int_equal(c.next, CASCADE_BACKOFF);
+    assert_in_range(c.until_ms - b.now, 1000, 15000);
+    b.now = c.until_ms;
+    assert_int_equal(next(&b, 2).model, 0); /* a new round begins with the first */
+}
+
+static void rounds_end_only_when_others_are_answered(void **state)
+{
+    (void)state;
+    for (int others = 0; others < 2; others++) {
+        struct bench b = make();
+        struct cascade_choice c = {CASCADE_BACKOFF, 0, 0};
+
+        for (int round = 0; round < 3; round++) {
+            c = next(&b, 1);
+            assert_int_equal(c.next, CASCADE_CALL);
+            fail_call(&b, 0, again, -1);
+            b.now += 100;
+            if (others)
+                endpoint_answered(&b.e[0], b.now);
+            c = next(&b, 1);
+            if (c.next == CASCADE_BACKOFF)
+                b.now = c.until_ms;
+        }
+        assert_int_equal(c.next, others ? CASCADE_EXHAUSTED : CASCADE_WAIT);
+    }
+}
+
+static void slow_down_uses_no_attempt(void **state)
+{
+    struct bench b = make();
+    struct cascade_choice c;
+
+    (void)state;
+    assert_int_equal(next(&b, 2).model, 0);
+    fail_call(&b, 0, slow, 5000);
+    c = next(&b, 2);
+    assert_int_equal(c.model, 1);
+    fail_call(&b, 1, slow, 9000);
+    c = next(&b, 2);
+    assert_int_equal(c.next, CASCADE_WAIT);
+    assert_int_equal(c.until_ms, b.now + 5000);
+    assert_int_equal(b.c.rounds, 0);
+    b.now += 5000;
+    assert_int_equal(next(&b, 2).next, CASCADE_CALL);
+}
+
+static void every_model_rejecting_is_the_tasks_fault(void **state)
+{
+    struct bench b = make();
+
+    (void)state;
+    assert_int_equal(next(&b, 2).model, 0);
+    fail_call(&b, 0, rejected, -1);
+    assert_int_equal(b.e[0].failures, 0); /* a 400 is an answer: the endpoint is healthy */
+    assert_int_equal(next(&b, 2).model, 1);
+    fail_call(&b, 1, rejected, -1);
+    assert_int_equal(next(&b, 2).next, CASCADE_REJECTED);
+}
+
+static void the_breaker_opens_probes_and_closes(void **state)
+{
+    struct bench b = make();
+    struct endpoint *e = &b.e[0];
+    bool opened = false;
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        assert_true(endpoint_admit(e, b.now));
+        opened = endpoint_failed(e, &breaker, again, -1, b.now, &b.seed);
+        assert_int_equal(opened, i == 4);
+    }
+    assert_false(endpoint_admit(e, b.now + 29999));
+    b.now += 30000;
+    assert_true(endpoint_admit(e, b.now));
+    assert_false(endpoint_admit(e, b.now)); /* one probe */
+    assert_false(endpoint_failed(e, &breaker, again, -1, b.now, &b.seed)); /* no new alert */
+    assert_false(endpoint_admit(e, b.now + 29999));
+    b.now += 30000;
+    assert_true(endpoint_admit(e, b.now));
+    endpoint_failed(e, &breaker, (struct error){CLASS_LOST, "cancelled", ""}, -1, b.now, &b.seed);
+    assert_true(endpoint_admit(e, b.now)); /* a cancelled probe is given back */
+    endpoint_answered(e, b.now);
+    assert_true(endpoint_admit(e, b.now) && endpoint_admit(e, b.now));
+    assert_true(endpoint_failed(e, &breaker, wait, -1, b.now, &b.seed)); /* a revoked key opens it at once */
+    assert_int_equal(next(&b, 1).next, CASCADE_WAIT);
+}
+
+static void backoff_is_full_jitter_within_its_bounds(void **state)
+{
+    uint64_t seed = 3;
+
+    (void)state;
+    for (int32_t attempt = 0; attempt < 70; attempt++)
+        for (int i = 0; i < 50; i++) {
+            int64_t ms = backoff_ms(1000, 15000, attempt, &seed);
+
+            assert_in_range(ms, 1000, attempt == 0 ? 2000 : 15000);
+        }
+    assert_int_equal(backoff_ms(5, 5, 3, &seed), 5);
+}
+
+static void a_systemic_cause_stops_the_drain(void **state)
+{
+    struct systemic s = {{0}, 0, 0, 0, 0, 0};
+    uint32_t cause = systemic_cause("model_http_400", "model"), other = systemic_cause("agent_deadline", "deadline");
+    int64_t look, now = 1000;
+    bool opened = false;
+
+    (void)state;
+    assert_int_not_equal(cause, other);
+    for (int i = 0; i < 49; i++)
+        opened |= systemic_ended(&s, i % 3 ? cause : 0, now);
+    assert_false(opened);
+    assert_true(systemic_ended(&s, cause, now));
+    assert_false(systemic_admits(&s, 0, now));
+    assert_true(systemic_holds(&s, cause, 20, now, &look));
+    assert_int_equal(look, now + 30000);
+    assert_false(systemic_holds(&s, other, 20, now, &look));
+    now += 30000;
+    assert_true(systemic_admits(&s, 0, now));
+    assert_false(systemic_admits(&s, 1, now)); /* one at a time */
+    assert_false(systemic_holds(&s, cause, 1, now, &look)); /* and that one may end */
+    assert_false(systemic_ended(&s, cause, now));
+    assert_false(systemic_admits(&s, 0, now + 59999)); /* doubled */
+    assert_true(systemic_admits(&s, 0, now + 60000));
+    assert_false(systemic_ended(&s, 0, now + 60000)); /* somebody got through */
+    assert_true(systemic_admits(&s, 100, now + 60000));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_next_model_is_asked_at_once),       cmocka_unit_test(rounds_end_only_when_others_are_answered),
+        cmocka_unit_test(slow_down_uses_no_attempt),             cmocka_unit_test(every_model_rejecting_is_the_tasks_fault),
+        cmocka_unit_test(the_breaker_opens_probes_and_closes),   cmocka_unit_test(backoff_is_full_jitter_within_its_bounds),
+        cmocka_unit_test(a_systemic_cause_stops_the_drain),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
