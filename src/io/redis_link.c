@@ -70,22 +70,25 @@ static void on_gone(void *link)
         redis_link_failed(r, why, text);
 }
 
-/* In place of hiredis' read: an answer may not grow past its ceiling. */
+/* In place of hiredis' read: an answer may not grow past its ceiling. What is unread before a read belongs to one answer; what
+ * comes with it may belong to several. */
 static ssize_t bounded_read(struct redisContext *c, char *to, size_t room)
 {
     struct link *k = c->privdata;
-    ssize_t got = k->inner->read(c, to, room);
+    ssize_t got;
 
+    if (k->unread > k->redis->options.max_answer) {
+        k->culprit = error_make(CLASS_WAIT, "redis_answer_too_large",
+                                "Redis gave an answer over the ceiling; the connection is made anew");
+        k->why = k->culprit;
+        c->err = REDIS_ERR_OTHER;
+        snprintf(c->errstr, sizeof c->errstr, "answer too large");
+        return -1;
+    }
+    got = k->inner->read(c, to, room);
     if (got > 0)
         k->unread += (size_t)got;
-    if (k->unread <= k->redis->options.max_answer)
-        return got;
-    k->culprit =
-        error_make(CLASS_WAIT, "redis_answer_too_large", "Redis gave an answer over the ceiling; the connection is made anew");
-    k->why = k->culprit;
-    c->err = REDIS_ERR_OTHER;
-    snprintf(c->errstr, sizeof c->errstr, "answer too large");
-    return -1;
+    return got;
 }
 
 static struct error start(struct link *k)
