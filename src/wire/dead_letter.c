@@ -1,0 +1,125 @@
+/* Headers of dead letters: the original ones, then ours. */
+#include "stepmill/dead_letter.h"
+
+#include "stepmill/fingerprint.h"
+#include "stepmill/utf8.h"
+
+static bool is_ours(struct slice name) { return slice_starts_with(name, "__dlq.errors.") || slice_starts_with(name, "stepmill."); }
+
+static struct slice number(struct arena *arena, int64_t v)
+{
+    struct buf b = BUF(32);
+    struct slice s;
+
+    buf_put_int(&b, v);
+    s = arena_copy(arena, buf_slice(&b));
+    buf_free(&b);
+    return s;
+}
+
+/* One printable line of bounded length. */
+static struct slice bounded(struct arena *arena, struct slice text)
+{
+    struct slice copy = arena_copy(arena, utf8_cut(text.at ? text : SLICE(""), DEAD_LETTER_MESSAGE_MAX));
+    char *at = (char *)(uintptr_t)copy.at;
+
+    if (!at)
+        return copy;
+    for (size_t i = 0; i < copy.len; i++)
+        if ((unsigned char)at[i] < 0x20 || at[i] == 0x7f)
+            at[i] = ' ';
+    if (!utf8_valid(copy))
+        for (size_t i = 0; i < copy.len; i++)
+            if ((unsigned char)at[i] >= 0x80)
+                at[i] = '?';
+    return copy;
+}
+
+static struct slice id_of(struct arena *arena, const struct origin *o)
+{
+    struct buf b = BUF(512);
+    struct slice s;
+
+    buf_put_slice(&b, o->topic);
+    buf_printf(&b, ":%d:%lld", o->partition, (long long)o->offset);
+    s = arena_copy(arena, buf_slice(&b));
+    buf_free(&b);
+    return s;
+}
+
+struct writer {
+    struct kafka_header *headers;
+    size_t n;
+};
+
+static void put(struct writer *w, const char *name, struct slice value)
+{
+    if (value.at)
+        w->headers[w->n++] = (struct kafka_header){slice_of(name), value};
+}
+
+static void put_ours(struct writer *w, const struct dead_letter *l, struct slice first_failed_at, struct arena *arena)
+{
+    struct slice message = bounded(arena, l->message), fingerprint_text;
+    char print[FINGERPRINT_LENGTH + 1];
+
+    fingerprint(print, l->class, l->stage, message);
+    fingerprint_text = arena_copy(arena, slice_of(print));
+    put(w, "__dlq.errors.topic", l->origin.topic);
+    put(w, "__dlq.errors.partition", number(arena, l->origin.partition));
+    put(w, "__dlq.errors.offset", number(arena, l->origin.offset));
+    put(w, "__dlq.errors.group", l->group);
+    put(w, "__dlq.errors.message", message);
+    put(w, "stepmill.id", id_of(arena, &l->origin));
+    put(w, "stepmill.task_id", l->task_id);
+    put(w, "stepmill.agent", l->agent);
+    put(w, "stepmill.class", l->class);
+    put(w, "stepmill.code", l->code);
+    put(w, "stepmill.stage", l->stage);
+    put(w, "stepmill.step", number(arena, l->step));
+    put(w, "stepmill.attempts", number(arena, l->attempts));
+    put(w, "stepmill.fingerprint", fingerprint_text);
+    put(w, "stepmill.first_failed_at", first_failed_at.at          ? first_failed_at
+                                       : number(arena, l->first_failed_at_ms >= 0 ? l->first_failed_at_ms : l->failed_at_ms));
+    put(w, "stepmill.failed_at", number(arena, l->failed_at_ms));
+    put(w, "stepmill.redrives", number(arena, l->redrives));
+    put(w, "stepmill.retryable", l->retryable ? SLICE("true") : SLICE("false"));
+    put(w, "stepmill.worker", l->worker);
+    if (l->schema_id >= 0)
+        put(w, "stepmill.schema_id", number(arena, l->schema_id));
+    put(w, "stepmill.value_omitted", l->value_omitted);
+}
+
+bool dead_letter_headers(const struct dead_letter *letter, const struct kafka_header *original, size_t noriginal, struct arena *arena,
+                         const struct kafka_header **headers, size_t *n)
+{
+    struct writer w = {.headers = arena_alloc(arena, (noriginal + DEAD_LETTER_HEADERS) * sizeof *w.headers)};
+    struct slice first_failed_at = {NULL, 0};
+
+    if (!w.headers)
+        return false;
+    for (size_t i = 0; i < noriginal; i++) {
+        if (slice_is(original[i].name, "stepmill.first_failed_at"))
+            first_failed_at = original[i].value;
+        if (!is_ours(original[i].name))
+            w.headers[w.n++] = original[i];
+    }
+    put_ours(&w, letter, first_failed_at, arena);
+    *headers = w.headers;
+    *n = w.n;
+    return true;
+}
+
+struct slice dead_letter_omitted(struct slice value, const struct origin *origin, struct arena *arena)
+{
+    struct digest d = digest_of(&value, 1);
+    char hex[2 * DIGEST_SIZE + 1];
+    struct slice id = id_of(arena, origin), s;
+    struct buf b = BUF(1024);
+
+    digest_text(hex, &d);
+    buf_printf(&b, "size=%zu, sha256=%s, origin=%.*s", value.len, hex, SLICE_FMT(id));
+    s = arena_copy(arena, buf_slice(&b));
+    buf_free(&b);
+    return s;
+}
