@@ -17,4 +17,7 @@ static inline bool digest_equal(const struct digest *a, const struct digest *b) 
 /* 32 hex digits and a terminator. */
 void digest_text(char text[2 * DIGEST_SIZE + 1], const struct digest *d);
 
+/* The whole SHA-256 as 64 hex digits and a terminator, for people to compare. */
+void sha256_text(char text[65], struct slice bytes);
+
 #endif
