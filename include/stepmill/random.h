@@ -11,6 +11,8 @@ void random_bytes(void *at, size_t n);
 uint64_t random_next(uint64_t *state);
 /* Even in [0, bound); 0 when bound is 0. */
 uint64_t random_below(uint64_t *state, uint64_t bound);
+/* "xxxxxxxx-xxxx-4xxx-xxxx-xxxxxxxxxxxx": UUIDv4 (RFC 9562 §5.4), for X-Request-Id. */
+void random_uuid4(char text[37]);
 /* "xxxxxxxx-xxxx-7xxx-xxxx-xxxxxxxxxxxx": UUIDv7 (RFC 9562 §5.7) with the given Unix time in ms. */
 void random_uuid7(char text[37], int64_t wall_ms);
 

@@ -37,22 +37,37 @@ uint64_t random_below(uint64_t *state, uint64_t bound)
     return bound ? (uint64_t)((unsigned __int128)random_next(state) * bound >> 64) : 0;
 }
 
-void random_uuid7(char text[37], int64_t wall_ms)
+/* RFC 9562 §4: version and variant in their places, then hex with four hyphens. */
+static void write_uuid(char text[37], uint8_t b[16], uint8_t version)
 {
-    uint8_t b[16];
     char hex[33];
     size_t to = 0;
 
-    random_bytes(b, sizeof b);
-    for (int i = 0; i < 6; i++)
-        b[i] = (uint8_t)(wall_ms >> (40 - 8 * i));
-    b[6] = (uint8_t)(0x70 | (b[6] & 0x0f));
+    b[6] = (uint8_t)(version << 4 | (b[6] & 0x0f));
     b[8] = (uint8_t)(0x80 | (b[8] & 0x3f));
-    hex_encode(hex, b, sizeof b);
+    hex_encode(hex, b, 16);
     for (size_t i = 0; i < 32; i++) {
         if (i == 8 || i == 12 || i == 16 || i == 20)
             text[to++] = '-';
         text[to++] = hex[i];
     }
     text[to] = '\0';
+}
+
+void random_uuid4(char text[37])
+{
+    uint8_t b[16];
+
+    random_bytes(b, sizeof b);
+    write_uuid(text, b, 4);
+}
+
+void random_uuid7(char text[37], int64_t wall_ms)
+{
+    uint8_t b[16];
+
+    random_bytes(b, sizeof b);
+    for (int i = 0; i < 6; i++)
+        b[i] = (uint8_t)(wall_ms >> (40 - 8 * i));
+    write_uuid(text, b, 7);
 }
