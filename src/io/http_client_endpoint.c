@@ -109,6 +109,19 @@ struct error http_endpoint_new(struct http_client *c, const struct http_endpoint
     return error_none();
 }
 
+static void finish_running(struct list *shards, struct error error)
+{
+    struct list_node *r;
+
+    for (struct list_node *n = shards->first, *next; n; n = next) {
+        struct shard *s = list_entry(n, struct shard, node);
+
+        next = n->next;
+        while ((r = s->running.first))
+            request_finish(list_entry(r, struct request, node), error);
+    }
+}
+
 void http_endpoint_free(struct http_endpoint *e)
 {
     const struct error cancelled = error_make(CLASS_LOST, "cancelled", "the request was cancelled");
@@ -119,9 +132,8 @@ void http_endpoint_free(struct http_endpoint *e)
     e->closing = true;
     while ((n = e->waiting.first))
         request_finish(list_entry(n, struct request, node), cancelled);
-    for (struct list_node *s = e->shards.first; s; s = s->next)
-        while ((n = list_entry(s, struct shard, node)->running.first))
-            request_finish(list_entry(n, struct request, node), cancelled);
+    finish_running(&e->full, cancelled); /* first: its shards move over to the others */
+    finish_running(&e->shards, cancelled);
     if (!e->outstanding)
         release(e);
 }

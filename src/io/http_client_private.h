@@ -68,7 +68,8 @@ struct http_endpoint {
     bool is_tls;
     bool multiplexed; /* the last answer came over HTTP/2 */
     bool closing;
-    struct list shards;
+    struct list shards; /* with room, the fullest first as far as known */
+    struct list full;
     struct list waiting;
     size_t running;
     size_t outstanding; /* sent and not yet delivered */
@@ -77,7 +78,7 @@ struct http_endpoint {
 };
 
 struct shard {
-    struct list_node node; /* endpoint.shards */
+    struct list_node node; /* endpoint.shards or endpoint.full */
     struct http_endpoint *endpoint;
     CURLM *multi;
     struct list running;

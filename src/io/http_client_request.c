@@ -10,12 +10,19 @@ enum {
     DEFAULT_MAX_HEAD = 64 << 10,
 };
 
+/* A name of a header: RFC 9110 §5.6.2. */
 static bool is_token(struct slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        char b = s.at[i];
+    static const bool separators[128] = {
+        ['('] = true, [')'] = true, ['<'] = true,  ['>'] = true, ['@'] = true, [','] = true,
+        [';'] = true, [':'] = true, ['\\'] = true, ['"'] = true, ['/'] = true, ['['] = true,
+        [']'] = true, ['?'] = true, ['='] = true,  ['{'] = true, ['}'] = true,
+    };
 
-        if (b <= ' ' || b > '~' || strchr("()<>@,;:\\\"/[]?={}", b))
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char b = (unsigned char)s.at[i];
+
+        if (b <= ' ' || b > '~' || separators[b])
             return false;
     }
     return s.len > 0;

@@ -86,15 +86,10 @@ void shard_free(struct shard *s)
     free(s);
 }
 
+/* Busy shards stay busy: the one that was full last comes first, so the others run empty and are freed. */
 static struct shard *shard_with_room(struct http_endpoint *e)
 {
-    for (struct list_node *n = e->shards.first; n; n = n->next) {
-        struct shard *s = list_entry(n, struct shard, node);
-
-        if (s->running.count < SHARD_REQUESTS)
-            return s;
-    }
-    return shard_new(e);
+    return e->shards.first ? list_entry(e->shards.first, struct shard, node) : shard_new(e);
 }
 
 bool shard_start(struct request *r)
@@ -113,6 +108,10 @@ bool shard_start(struct request *r)
     }
     r->shard = s;
     list_append(&s->running, &r->node);
+    if (s->running.count == SHARD_REQUESTS) {
+        list_remove(&s->node);
+        list_append(&r->endpoint->full, &s->node);
+    }
     loop_timer_cancel(&s->idle);
     r->endpoint->running++;
     r->endpoint->client->stats.running++;
@@ -128,6 +127,10 @@ void shard_stop(struct request *r)
     r->easy = NULL;
     r->shard = NULL;
     list_remove(&r->node);
+    if (s->node.list == &r->endpoint->full) {
+        list_remove(&s->node);
+        list_prepend(&r->endpoint->shards, &s->node);
+    }
     r->endpoint->running--;
     r->endpoint->client->stats.running--;
     if (s->running.count == 0)

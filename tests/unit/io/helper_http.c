@@ -210,7 +210,8 @@ static bool serve(struct visitor *v)
     if (!strcmp(path, "/slow"))
         return slowly(v);
     if (!strcmp(path, "/chunked"))
-        return say(v, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nRetry-After: 99\r\n\r\n");
+        return say(
+            v, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nRetry-After: 99\r\n\r\n");
     if (!strncmp(path, "/headers/", 9))
         return many_headers(v, atol(path + 9));
     if (!strncmp(path, "/big/", 5))
@@ -290,7 +291,8 @@ void http_fake_stop(struct http_fake *s)
 
 int tcp_connect(unsigned port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
     const struct timeval limit = {.tv_sec = 5};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 

@@ -67,8 +67,8 @@ static void interim_answers_and_trailers_do_not_count(void **state)
 /* The head as the server saw it. */
 static void the_request_is_as_asked(void **state)
 {
-    const struct http_header headers[] = {{SLICE("X-Agent-Id"), SLICE("search")}, {SLICE("X-Empty"), SLICE("")},
-                                          {SLICE("User-Agent"), SLICE("mine")}};
+    const struct http_header headers[] = {
+        {SLICE("X-Agent-Id"), SLICE("search")}, {SLICE("X-Empty"), SLICE("")}, {SLICE("User-Agent"), SLICE("mine")}};
     struct world w;
     struct got g;
     struct http_request r;
@@ -199,12 +199,12 @@ static void ceilings_hold(void **state)
         bool gzip, fits;
         size_t body_len;
     } cases[] = {
-        {"/big/10000", 10000, 0, false, true, 10000},   {"/big/10001", 10000, 0, false, false, 10000},
-        {"/big/60000", 10000, 0, false, false, 10000},  {"/chunked", 7, 0, false, true, 7},
-        {"/chunked", 6, 0, false, false, 6},            {"/headers/10000", 0, 1 << 20, false, true, 2},
-        {"/headers/10000", 0, 0, false, false, 0},      {"/gzip", 1000, 0, true, true, 13},
-        {"/gzip-bomb", 1000, 0, true, false, 1000},     {"/gzip-bomb", 65536, 0, true, true, 65536},
-        {"/gzip-bomb", 1000, 0, false, true, 96},       {"/ok", 5, 0, false, true, 5},
+        {"/big/10000", 10000, 0, false, true, 10000},  {"/big/10001", 10000, 0, false, false, 10000},
+        {"/big/60000", 10000, 0, false, false, 10000}, {"/chunked", 7, 0, false, true, 7},
+        {"/chunked", 6, 0, false, false, 6},           {"/headers/10000", 0, 1 << 20, false, true, 2},
+        {"/headers/10000", 0, 0, false, false, 0},     {"/gzip", 1000, 0, true, true, 13},
+        {"/gzip-bomb", 1000, 0, true, false, 1000},    {"/gzip-bomb", 65536, 0, true, true, 65536},
+        {"/gzip-bomb", 1000, 0, false, true, 96},      {"/ok", 5, 0, false, true, 5},
     };
     struct world w;
 
@@ -258,9 +258,15 @@ static void bad_endpoints_are_refused_at_once(void **state)
     static const struct {
         const char *url, *file, *code;
     } cases[] = {
-        {"ftp://h/", NULL, "bad_url"},      {"http://", NULL, "bad_url"},           {"h:80", NULL, "bad_url"},
-        {"", NULL, "bad_url"},              {"http://u:p@h/", NULL, "bad_url"},     {"http://h/#x", NULL, "bad_url"},
-        {"http://h:99999/", NULL, "bad_url"}, {"http://a b/", NULL, "bad_url"},     {"file:///etc/passwd", NULL, "bad_url"},
+        {"ftp://h/", NULL, "bad_url"},
+        {"http://", NULL, "bad_url"},
+        {"h:80", NULL, "bad_url"},
+        {"", NULL, "bad_url"},
+        {"http://u:p@h/", NULL, "bad_url"},
+        {"http://h/#x", NULL, "bad_url"},
+        {"http://h:99999/", NULL, "bad_url"},
+        {"http://a b/", NULL, "bad_url"},
+        {"file:///etc/passwd", NULL, "bad_url"},
         {"https://h/", "/no/such/file", "bad_tls_file"},
     };
     struct world w;
