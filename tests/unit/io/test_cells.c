@@ -132,7 +132,7 @@ static void the_loser_adopts(void **state)
     snprintf(b.text[2], sizeof b.text[2], "tool2-B");
     snprintf(b.text[3], sizeof b.text[3], "tool3-B");
     story_continue(&b, 2);
-    s = record(&b, 2, 3, 1, 1);
+    s = record(&b, 2, 3, 1, 3); /* though it says that it holds 2 */
     assert_answer(s, CELLS_OK, 1, 1);
     assert_true(is_cell(s, 0, &a, 2));
     s = record(&a, 3, 3, 1, 3);

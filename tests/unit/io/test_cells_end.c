@@ -247,19 +247,20 @@ static void a_claim_that_has_run_out_stays(void **state)
 }
 
 /* A session of tasks, each with a first cell that brings two messages. */
-static void remember(int number, size_t size)
+static void remember(int number, size_t question, size_t answer)
 {
+    size_t size = question > answer ? question : answer;
     char id[16], *text = malloc(size + 1);
     struct cell cell = cell_make(0, NULL, 0, "done");
     struct cells_write write = {.cell = cell, .above = 1};
     struct cells_record r = {.session_id = SLICE("s"), .agent = SLICE("a"), .cells = &write, .ncells = 1};
 
     snprintf(id, sizeof id, "task-%d", number);
-    memset(text, 'x', size);
+    memset(text, '-', size);
     memcpy(text, id, strlen(id));
     r.task_id = slice_of(id);
-    r.messages[0] = slice_of(id);
-    r.messages[1] = (struct slice){text, size};
+    r.messages[0] = (struct slice){text, question};
+    r.messages[1] = (struct slice){text, answer};
     cells_record(w->cells, cells_world_next(w), &r);
     assert_int_equal(cells_world_wait(w)->written, 1);
     free(text);
@@ -271,20 +272,22 @@ static void session_memory_has_its_bounds(void **state)
 
     (void)state;
     for (int i = 0; i < 15; i++)
-        remember(i, 20);
+        remember(i, 9, 20);
     s = load();
     assert_int_equal(s->nmessages, 20);
-    assert_string_equal(s->messages[0], "task-5");
-    assert_string_equal(s->messages[18], "task-14");
+    assert_string_equal(s->messages[0], "task-5---");
+    assert_string_equal(s->messages[18], "task-14--");
     for (int i = 20; i < 25; i++)
-        remember(i, 100 * 1000);
+        remember(i, 9, 100 * 1000);
     s = load();
     assert_int_equal(s->nmessages, 4); /* two large turns fit into 256 KiB */
-    assert_string_equal(s->messages[0], "task-23");
+    assert_string_equal(s->messages[0], "task-23--");
     assert_true(s->message_bytes <= 256 * 1024);
-    remember(30, 300 * 1000);
+    remember(30, 9, 300 * 1000);
     assert_int_equal(load()->nmessages, 0);
-    remember(31, 10);
+    remember(31, 200 * 1000, 9);
+    assert_int_equal(load()->nmessages, 2);
+    remember(32, 100 * 1000, 9); /* the question before does not fit: nor does its answer stay alone */
     assert_int_equal(load()->nmessages, 2);
 }
 
