@@ -60,6 +60,7 @@ struct task_input {
 struct frozen_tool {
     struct slice name, version;
     bool repeatable;
+    bool fail_on_unknown; /* the task fails when nobody knows whether a call was carried out */
 };
 
 /* One message of session memory. */
