@@ -70,6 +70,7 @@ struct history {
     int32_t steps_used;
     int64_t prompt_tokens, completion_tokens;
     int32_t tool_calls;
+    bool outcome_unknown; /* of a tool of the current group that must not be left in doubt (fail_on_unknown) */
 
     /* the terminal event: valid when phase is HISTORY_ENDED */
     enum event_kind end_kind;

@@ -19,16 +19,16 @@ static struct decision complete(const struct history *h, const char *error)
     };
 }
 
-static struct decision refused(const struct history *h, const char *message)
+static struct decision fail(const struct history *h, enum error_class class, const char *code, const char *message, const char *stage)
 {
     return (struct decision){
         .kind = DECIDE_END,
         .seq = history_next_seq(h),
         .end_kind = EVENT_FAILED,
-        .failed = {.class = slice_of(error_class_name(CLASS_LIMIT)),
-                   .code = SLICE("refused"),
+        .failed = {.class = slice_of(error_class_name(class)),
+                   .code = slice_of(code),
                    .message = slice_of(message),
-                   .stage = SLICE("model"),
+                   .stage = slice_of(stage),
                    .final = true,
                    .attempts = 1,
                    .output = h->content},
@@ -53,9 +53,11 @@ static const char *why_no_tools(const struct history *h)
 static struct decision after_answer(const struct history *h)
 {
     if (h->finish == FINISH_CONTENT_FILTER)
-        return refused(h, "the provider's content filter stopped the answer");
+        return fail(h, CLASS_LIMIT, "refused", "the provider's content filter stopped the answer", "model");
     if (h->finish == FINISH_REFUSAL)
-        return refused(h, "the model refused to answer");
+        return fail(h, CLASS_LIMIT, "refused", "the model refused to answer", "model");
+    if (h->outcome_unknown)
+        return fail(h, CLASS_REJECTED, "tool_outcome_unknown", "a tool that must not be repeated was called and its answer was lost", "tool");
     if (tokens_used(h) > h->started.token_budget)
         return complete(h, "token_budget_exceeded");
     if (h->finish == FINISH_LENGTH)

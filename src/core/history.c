@@ -128,6 +128,7 @@ static void begin_group(struct history *h, const struct event *e, size_t calls)
     h->group_kind = e->kind;
     h->ncalls = 0;
     h->calls = NULL;
+    h->outcome_unknown = false;
 }
 
 static struct error apply_started(struct history *h, const struct event *e)
@@ -173,6 +174,7 @@ static struct error apply_model(struct history *h, const struct event *e)
 static struct error apply_tool(struct history *h, const struct event *e)
 {
     int32_t i = e->seq - h->group_first - 1;
+    const struct frozen_tool *tool;
 
     if (h->phase != HISTORY_OPEN || i < 0 || i >= (int32_t)h->ncalls)
         return broken("ToolAnswered belongs to no call");
@@ -180,6 +182,8 @@ static struct error apply_tool(struct history *h, const struct event *e)
         return broken("a tool call was answered twice");
     h->calls[i].answered = true;
     h->tool_calls++;
+    tool = history_tool(h, h->calls[i].call.name);
+    h->outcome_unknown |= e->tool.outcome == TOOL_UNKNOWN && tool && tool->fail_on_unknown;
     return error_none();
 }
 

@@ -44,7 +44,8 @@ static struct error add_tools(struct worker *w, struct agent *a)
             return error_make(CLASS_CONFIG, "tool_missing", "an agent names a tool that no file defines");
         }
         a->tools[a->ntools] = found;
-        a->frozen[a->ntools++] = (struct frozen_tool){found->definition->name, found->definition->version, found->definition->repeatable};
+        a->frozen[a->ntools++] = (struct frozen_tool){found->definition->name, found->definition->version, found->definition->repeatable,
+                                                         found->definition->fail_on_unknown};
     }
     return error_none();
 }

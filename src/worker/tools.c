@@ -105,10 +105,8 @@ static void note_failure(struct task *t, struct tool_run *run, struct error erro
 /* Nobody knows whether a tool that must not run twice has run. */
 static void unknown(struct task *t, struct tool_run *run)
 {
-    if (!answer_text(t, run, TOOL_UNKNOWN, "unknown: the call was sent but its answer was lost; it may or may not have been carried out, and it will not be repeated"))
-        return;
-    if (run->tool && run->tool->definition->fail_on_unknown)
-        task_end_failed(t, CLASS_REJECTED, "tool_outcome_unknown", "a tool that must not be repeated was called and its answer was lost", "tool", false);
+    (void)answer_text(t, run, TOOL_UNKNOWN,
+                      "unknown: the call was sent but its answer was lost; it may or may not have been carried out, and it will not be repeated");
 }
 
 static void run_failed(struct task *t, struct tool_run *run, struct error error, const struct http_answer *a)

@@ -86,6 +86,8 @@ static bool after_turn(void *ctx)
     struct worker *w = ctx;
     struct list_node *n;
 
+    if (w->state == WORKER_STOPPED)
+        return false;
     check_gap(w);
     if (w->admission_due && w->source)
         worker_admit(w);
