@@ -1,11 +1,12 @@
 /* The configuration: what config/stepmill.yaml, STEPMILL_* variables and --set flags come to (DESIGN §9).
  *
- * Order: flag > environment > file > default. One option table (src/config/options.c) serves reading, checking, showing, the reference
- * and the JSON Schema; an option that is not in the table does not exist.
+ * Order: flag > environment > file > default. One option table (src/config/options.c) serves reading, checking, showing, the
+ * reference and the JSON Schema; an option that is not in the table does not exist.
  *
- * A `struct config` never changes after config_load, may be read by any thread, and owns all it points to until config_free. Strings are
- * terminated; NULL means "not set". Times are milliseconds (`_ms`), sizes bytes. Paths are absolute or relative to the working folder
- * (config_load has put the file's folder before relative ones). Secrets are resolved: never print or log a `struct config_secret`'s value.
+ * A `struct config` never changes after config_load, may be read by any thread, and owns all it points to until config_free.
+ * Strings are terminated; NULL means "not set". Times are milliseconds (`_ms`), sizes bytes. Paths are absolute: relative ones
+ * were taken from the file's folder (from the working folder where a flag or a variable gave them). Secrets are resolved: never
+ * print or log the value of a `struct config_secret`.
  *
  * SIGHUP: load again; config_changes tells which changes need a restart.
  */
@@ -26,7 +27,8 @@ enum {
     CONFIG_TOOLS_MAX = 64,   /* tools of one agent (EVENT_TOOLS_MAX) */
 };
 
-/* A secret. The value may be NULL: not set. `file` is where it can be read again (secret_read_file), NULL when it came from elsewhere. */
+/* A secret. The value may be NULL: not set. `file` is where it can be read again (secret_read_file), NULL when it came from
+ * elsewhere. */
 struct config_secret {
     const char *value;
     const char *file;
@@ -39,10 +41,12 @@ struct config_tls {
 };
 
 struct config_kafka {
-    const struct kafka_option *options; /* for all clients alike, as written; bootstrap.servers among them, group.id not; none that we own */
+    const struct kafka_option
+        *options; /* for all clients alike, as written; bootstrap.servers among them, group.id not; none that we own */
     size_t noptions;
     const char *bootstrap_servers;
-    const char *group_id; /* as written, or agent-<agent> where there is exactly one agent; NULL: neither (refused with CONFIG_NEED_AGENTS) */
+    const char *group_id; /* as written, or agent-<agent> where there is exactly one agent; NULL: neither (refused with
+                             CONFIG_NEED_AGENTS) */
 };
 
 struct config_topics {
@@ -95,7 +99,7 @@ struct config_model {
 
 struct config_agent {
     const char *name;
-    const char *system_prompt; /* the text, from system_prompt or system_prompt_file; never NULL */
+    const char *system_prompt;                /* the text, from system_prompt or system_prompt_file; never NULL */
     const struct config_model *const *models; /* the cascade, in order; at least one */
     size_t nmodels;
     const char *const *tools; /* access list, each once; whether a tool exists is known only after the tool files are read */
@@ -173,7 +177,7 @@ enum config_need {
 };
 
 struct config_source {
-    const char *path;        /* NULL: STEPMILL_CONFIG, else ./stepmill.yaml, else /etc/stepmill/stepmill.yaml, else no file at all */
+    const char *path; /* NULL: STEPMILL_CONFIG, else ./stepmill.yaml, else /etc/stepmill/stepmill.yaml, else no file at all */
     const char *const *sets; /* "path=value" of each --set, the last of equal paths counts */
     size_t nsets;
     char *const *environment; /* as `environ`: NAME=value, NULL at the end */
@@ -182,7 +186,8 @@ struct config_source {
 
 struct config_problem {
     bool warning;
-    char text[512]; /* "stepmill.yaml:12:5: …", "STEPMILL_REDIS__URL: …" or "--set redis.url: …"; no secrets */
+    int line, column; /* in the file, from 1; 0: not in the file */
+    char text[512];   /* "stepmill.yaml:12:5: …", "STEPMILL_REDIS__URL: …" or "--set redis.url: …"; no secrets */
 };
 
 /* What is wrong, in the order of the file. Zero-initialise. */
@@ -202,19 +207,20 @@ const struct config_agent *config_agent(const struct config *c, struct slice nam
 /* tasks_prefix + name, appended. */
 void config_tasks_topic(const struct config *c, const char *agent, struct buf *to);
 
-/* Calls `each` for every option that differs, with its full path ("agents.search.max_steps"); `reloadable`: it may be taken over while
- * running. Secrets count by value. An agent or model that came or went is reported once, as "agents.search". */
-void config_changes(const struct config *old, const struct config *new, void (*each)(void *context, const char *path, bool reloadable),
-                    void *context);
+/* Calls `each` for every option that differs, with its full path ("agents.search.max_steps"); `reloadable`: it may be taken over
+ * while running. Secrets count by value. An agent or model that came or went is reported once, as "agents.search". */
+void config_changes(const struct config *old, const struct config *new,
+                    void (*each)(void *context, const char *path, bool reloadable), void *context);
 
-/* The effective values as YAML that config_load reads again; secrets as "${NAME}" or as their *_file, else "********". With `sources`
- * a comment behind each value says where it comes from: file:line, STEPMILL_…, --set, default. */
+/* The effective values as YAML that config_load reads again; secrets as "${NAME}" or as their *_file, else "********". With
+ * `sources` a comment behind each value says where it comes from: file:line, STEPMILL_…, --set, default. */
 void config_show(const struct config *c, bool sources, struct buf *to);
 /* The same as one JSON object, durations and sizes as written in YAML. */
 void config_show_json(const struct config *c, struct buf *to);
 /* The reference, made from the option table: one heading per section, for people (Markdown). */
 void config_reference(struct buf *to);
-/* The reference for machines: a JSON array of {path, type, default, minimum, maximum, values, environment, reloadable, required, help}. */
+/* The reference for machines: a JSON array of {path, type, default, minimum, maximum, values, environment, reloadable, required,
+ * help}. */
 void config_reference_json(struct buf *to);
 /* JSON Schema (2020-12) of the file, for editors. */
 void config_schema(struct buf *to);
