@@ -5,6 +5,7 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +45,7 @@ static const char *method_name(enum evhttp_cmd_type method)
 {
     switch (method) {
     case EVHTTP_REQ_GET:
-    case EVHTTP_REQ_HEAD: /* answered as GET; evhttp leaves the body out */
+    case EVHTTP_REQ_HEAD: /* answered as GET, without the body */
         return "GET";
     case EVHTTP_REQ_POST:
         return "POST";
@@ -145,7 +146,8 @@ struct error http_server_new(struct loop *l, const struct log *log, const struct
     if (s) {
         s->log = log;
         s->http = make_http(l, options);
-        s->gate = s->http ? gate_new(s->http, options->max_connections ? options->max_connections : DEFAULT_CONNECTIONS) : NULL;
+        s->gate =
+            s->http ? gate_new(l, s->http, options->max_connections ? options->max_connections : DEFAULT_CONNECTIONS) : NULL;
         s->routes = calloc(options->route_count + 1, sizeof *s->routes);
     }
     if (!s || !s->gate || !s->routes) {
@@ -179,9 +181,9 @@ void http_server_free(struct http_server *s)
 {
     if (!s)
         return;
-    gate_leave(s->gate);
     if (s->http)
         evhttp_free(s->http);
+    gate_free(s->gate);
     free(s->routes);
     free(s);
 }
@@ -260,6 +262,13 @@ void http_server_answer(struct http_server_call *call, int status, const char *c
         bug("an HTTP request was answered twice (status %d)", status);
     if (content_type)
         http_server_set_header(call, "Content-Type", content_type);
+    if (evhttp_request_get_command(call->request) == EVHTTP_REQ_HEAD) {
+        char length[24];
+
+        snprintf(length, sizeof length, "%zu", body.len); /* evhttp would leave this out and send the body */
+        http_server_set_header(call, "Content-Length", length);
+        body.len = 0;
+    }
     call->answered = true;
     if (body.len && evbuffer_add(output, body.at, body.len) < 0) {
         evbuffer_drain(output, evbuffer_get_length(output));

@@ -1,67 +1,97 @@
-/* The gate of the HTTP server: evhttp 2.1 has no limit of its own, and its connections tell nobody that they end, except to a
- * filter. */
+/* The gate of the HTTP server. evhttp 2.1 has no limit of its own and tells nobody when a connection ends, so the gate keeps a
+ * reference to each connection's buffer and, when they are many, looks which ones evhttp has let go: those have no callbacks any
+ * more. */
 #include "http_server_gate.h"
 
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
+enum { LOOK_AGAIN_MS = 100 };
+
 struct gate {
-    struct evconnlistener *listener; /* NULL: the server is gone */
-    size_t open;
+    struct evconnlistener *listener;
+    struct loop_timer look;
     size_t max;
-    bool left;
+    size_t count;
+    struct bufferevent *connections[]; /* `max` of them */
 };
 
-static void on_end(void *ctx)
+static bool is_let_go(struct bufferevent *b)
+{
+    bufferevent_event_cb on_event = NULL;
+    bufferevent_data_cb on_read = NULL, on_write = NULL;
+    void *ctx = NULL;
+
+    bufferevent_getcb(b, &on_read, &on_write, &on_event, &ctx);
+    return !on_event && !on_read && !on_write;
+}
+
+static void forget_ended(struct gate *g)
+{
+    for (size_t i = 0; i < g->count;) {
+        if (is_let_go(g->connections[i])) {
+            bufferevent_decref(g->connections[i]);
+            g->connections[i] = g->connections[--g->count];
+        } else {
+            i++;
+        }
+    }
+}
+
+static void on_look(void *ctx)
 {
     struct gate *g = ctx;
 
-    g->open--;
-    if (g->listener && g->open + 1 == g->max)
+    forget_ended(g);
+    if (g->count < g->max)
         evconnlistener_enable(g->listener);
-    if (g->left && !g->open)
-        free(g);
+    else
+        loop_timer_set(&g->look, LOOK_AGAIN_MS);
 }
 
-/* evhttp asks for the buffer of a connection it has just accepted. */
+/* evhttp asks for the buffer of a connection it has just accepted, and sets its callbacks right after. */
 static struct bufferevent *on_accept(struct event_base *base, void *ctx)
 {
     struct gate *g = ctx;
-    struct bufferevent *plain = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-    struct bufferevent *counted = plain ? bufferevent_filter_new(plain, NULL, NULL, BEV_OPT_CLOSE_ON_FREE, on_end, g) : NULL;
+    struct bufferevent *b;
 
-    if (!counted) {
-        if (plain)
-            bufferevent_free(plain);
+    if (g->count + 1 >= g->max)
+        forget_ended(g);
+    if (g->count == g->max) /* the kernel had more ready than the listener could be stopped for */
         return NULL;
-    }
-    g->open++;
-    if (g->listener && g->open == g->max)
+    b = bufferevent_socket_new(base, -1, 0);
+    if (!b)
+        return NULL;
+    bufferevent_incref(b);
+    g->connections[g->count++] = b;
+    if (g->count == g->max) {
         evconnlistener_disable(g->listener);
-    return counted;
+        loop_timer_set(&g->look, LOOK_AGAIN_MS);
+    }
+    return b;
 }
 
-struct gate *gate_new(struct evhttp *http, size_t max)
+struct gate *gate_new(struct loop *l, struct evhttp *http, size_t max)
 {
-    struct gate *g = calloc(1, sizeof *g);
+    struct gate *g = calloc(1, sizeof *g + max * sizeof(struct bufferevent *));
 
     if (!g)
         return NULL;
     g->max = max;
+    loop_timer_init(&g->look, l, on_look, g);
     evhttp_set_bevcb(http, on_accept, g);
     return g;
 }
 
 void gate_set_socket(struct gate *g, struct evhttp_bound_socket *bound) { g->listener = evhttp_bound_socket_get_listener(bound); }
 
-void gate_leave(struct gate *g)
+void gate_free(struct gate *g)
 {
     if (!g)
         return;
-    g->listener = NULL;
-    g->left = true;
-    if (!g->open)
-        free(g);
+    loop_timer_cancel(&g->look);
+    for (size_t i = 0; i < g->count; i++)
+        bufferevent_decref(g->connections[i]);
+    free(g);
 }

@@ -4,13 +4,15 @@
 
 #include <event2/http.h>
 
+#include "stepmill/loop.h"
+
 struct gate;
 
 /* NULL: out of memory. To be called before the server is bound. */
-struct gate *gate_new(struct evhttp *http, size_t max);
+struct gate *gate_new(struct loop *l, struct evhttp *http, size_t max);
 /* The socket to close and open. */
 void gate_set_socket(struct gate *g, struct evhttp_bound_socket *bound);
-/* The server goes away; its connections may end later, the gate with the last one. NULL is fine. */
-void gate_leave(struct gate *g);
+/* After the evhttp was freed. NULL is fine. */
+void gate_free(struct gate *g);
 
 #endif

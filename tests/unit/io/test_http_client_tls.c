@@ -229,7 +229,7 @@ static pid_t start_nghttpd(unsigned *port)
     char number[8];
     pid_t pid;
 
-    if (access("/usr/bin/nghttpd", X_OK) != 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 ||
+    if (access("/usr/sbin/nghttpd", X_OK) != 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 ||
         getsockname(fd, (struct sockaddr *)&a, &size) < 0) {
         close(fd);
         return 0;
@@ -239,7 +239,7 @@ static pid_t start_nghttpd(unsigned *port)
     snprintf(number, sizeof number, "%u", *port);
     pid = fork();
     if (pid == 0) {
-        execl("/usr/bin/nghttpd", "nghttpd", "-a", "127.0.0.1", "--echo-upload", number, in_folder("server.key"),
+        execl("/usr/sbin/nghttpd", "nghttpd", "-a", "127.0.0.1", "--echo-upload", number, in_folder("server.key"),
               in_folder("server.pem"), (char *)NULL);
         _exit(127);
     }
@@ -261,7 +261,7 @@ static void many_requests_share_a_connection_over_http2(void **state)
     (void)state;
     if (server <= 0) {
         free(g);
-        print_message("SKIPPED: no /usr/bin/nghttpd (package nghttp2-server)\n");
+        print_message("SKIPPED: no /usr/sbin/nghttpd (package nghttp2-server)\n");
         skip();
     }
     memset(body, 'b', sizeof body);
