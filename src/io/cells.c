@@ -93,21 +93,7 @@ void cells_free(struct cells *c)
     arguments_free(&c->arguments);
     free(c->days);
     free(c->found);
-    free(c->messages);
     free(c);
-}
-
-void cells_load(struct cells *c, struct ticket t, const struct cells_load *load)
-{
-    arguments_begin(&c->arguments);
-    put_key(c, "checkpoint:", load->task_id, "");
-    put_key(c, "done:", load->task_id, "");
-    put_key(c, "cancel:", load->task_id, "");
-    put_key(c, "claims:", load->task_id, "");
-    put_key(c, "session:", load->session_id, ":messages");
-    put_key(c, "tokens:session:", load->session_id, "");
-    put_number(&c->arguments, c->options.life_ms);
-    send_script(c, CELLS_LOAD, t, 6);
 }
 
 /* The place in KEYS of the agent's counter for that day, which is added to `days` when it is new; 0: no memory. */

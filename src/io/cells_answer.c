@@ -58,25 +58,6 @@ static struct error read_cells(struct cells *c, const struct redis_value *list, 
     return error_none();
 }
 
-static struct error read_messages(struct cells *c, const struct redis_value *list, struct cells_answer *to)
-{
-    size_t n = redis_count(list);
-
-    if (n > c->messages_room) {
-        struct slice *messages = realloc(c->messages, n * sizeof *messages);
-
-        if (!messages)
-            return no_memory();
-        c->messages = messages;
-        c->messages_room = n;
-    }
-    for (size_t i = 0; i < n; i++)
-        c->messages[i] = redis_text(redis_at(list, i));
-    to->messages = c->messages;
-    to->nmessages = n;
-    return error_none();
-}
-
 /* {status, cancel, done, cells, …}: each script leaves out what it has no use for, from the end. */
 static struct error read_common(struct cells *c, const struct redis_value *v, struct cells_answer *to)
 {
@@ -97,18 +78,17 @@ static struct error read_common(struct cells *c, const struct redis_value *v, st
     return n > 3 ? read_cells(c, redis_at(v, 3), to) : error_none();
 }
 
-static struct error read_own(struct cells *c, enum cells_op op, const struct redis_value *v, struct cells_answer *to)
+static struct error read_own(enum cells_op op, const struct redis_value *v, struct cells_answer *to)
 {
-    static const size_t least[CELLS_OPS] = {[CELLS_LOAD] = 8, [CELLS_RECORD] = 6, [CELLS_REDRIVE] = 5, [CELLS_CLAIM] = 5};
+    static const size_t least[CELLS_OPS] = {[CELLS_LOAD] = 7, [CELLS_RECORD] = 6, [CELLS_REDRIVE] = 5, [CELLS_CLAIM] = 5};
     size_t n = redis_count(v);
 
     if (n < least[op])
         return damaged();
     if (op == CELLS_LOAD) {
         to->starts = redis_integer(redis_at(v, 4));
-        to->session_tokens = redis_integer(redis_at(v, 6));
-        to->now_ms = redis_integer(redis_at(v, 7));
-        return read_messages(c, redis_at(v, 5), to);
+        to->session_tokens = redis_integer(redis_at(v, 5));
+        to->now_ms = redis_integer(redis_at(v, 6));
     }
     if (op == CELLS_RECORD || op == CELLS_REDRIVE)
         to->written = (int32_t)redis_integer(redis_at(v, 4));
@@ -125,14 +105,15 @@ static struct error read_own(struct cells *c, enum cells_op op, const struct red
     return error_none();
 }
 
-static void answer(struct cells *c, enum cells_op op, struct ticket t, const struct redis_answer *from)
+void cells_tell(struct cells *c, enum cells_op op, struct ticket t, const struct redis_answer *from, const struct slice *messages,
+                size_t nmessages)
 {
-    struct cells_answer to = {.error = from->error};
+    struct cells_answer to = {.error = from->error, .messages = messages, .nmessages = nmessages};
 
     if (!failed(to.error))
         to.error = read_common(c, from->value, &to);
     if (!failed(to.error))
-        to.error = read_own(c, op, from->value, &to);
+        to.error = read_own(op, from->value, &to);
     if (failed(to.error)) {
         if (from->value)
             log_error(c->log, "cells.unreadable", LOG_ERROR(to.error), LOG_TEXT("op", cells_op_name(op)),
@@ -145,20 +126,19 @@ static void answer(struct cells *c, enum cells_op op, struct ticket t, const str
     c->options.answered(c->options.ctx, t, op, &to);
 }
 
-static void on_load(void *c, struct ticket t, const struct redis_answer *a) { answer(c, CELLS_LOAD, t, a); }
-static void on_record(void *c, struct ticket t, const struct redis_answer *a) { answer(c, CELLS_RECORD, t, a); }
-static void on_redrive(void *c, struct ticket t, const struct redis_answer *a) { answer(c, CELLS_REDRIVE, t, a); }
-static void on_claim(void *c, struct ticket t, const struct redis_answer *a) { answer(c, CELLS_CLAIM, t, a); }
-static void on_unclaim(void *c, struct ticket t, const struct redis_answer *a) { answer(c, CELLS_UNCLAIM, t, a); }
-static void on_release(void *c, struct ticket t, const struct redis_answer *a) { answer(c, CELLS_RELEASE, t, a); }
-static void on_settle(void *c, struct ticket t, const struct redis_answer *a) { answer(c, CELLS_SETTLE, t, a); }
-static void on_cancel(void *c, struct ticket t, const struct redis_answer *a) { answer(c, CELLS_CANCEL, t, a); }
+static void on_record(void *c, struct ticket t, const struct redis_answer *a) { cells_tell(c, CELLS_RECORD, t, a, NULL, 0); }
+static void on_redrive(void *c, struct ticket t, const struct redis_answer *a) { cells_tell(c, CELLS_REDRIVE, t, a, NULL, 0); }
+static void on_claim(void *c, struct ticket t, const struct redis_answer *a) { cells_tell(c, CELLS_CLAIM, t, a, NULL, 0); }
+static void on_unclaim(void *c, struct ticket t, const struct redis_answer *a) { cells_tell(c, CELLS_UNCLAIM, t, a, NULL, 0); }
+static void on_release(void *c, struct ticket t, const struct redis_answer *a) { cells_tell(c, CELLS_RELEASE, t, a, NULL, 0); }
+static void on_settle(void *c, struct ticket t, const struct redis_answer *a) { cells_tell(c, CELLS_SETTLE, t, a, NULL, 0); }
+static void on_cancel(void *c, struct ticket t, const struct redis_answer *a) { cells_tell(c, CELLS_CANCEL, t, a, NULL, 0); }
 
 redis_fn *cells_answer_fn(enum cells_op op)
 {
     static redis_fn *const fns[CELLS_OPS] = {
-        [CELLS_LOAD] = on_load,       [CELLS_RECORD] = on_record,   [CELLS_REDRIVE] = on_redrive, [CELLS_CLAIM] = on_claim,
-        [CELLS_UNCLAIM] = on_unclaim, [CELLS_RELEASE] = on_release, [CELLS_SETTLE] = on_settle,   [CELLS_CANCEL] = on_cancel,
+        [CELLS_RECORD] = on_record,   [CELLS_REDRIVE] = on_redrive, [CELLS_CLAIM] = on_claim,   [CELLS_UNCLAIM] = on_unclaim,
+        [CELLS_RELEASE] = on_release, [CELLS_SETTLE] = on_settle,   [CELLS_CANCEL] = on_cancel,
     };
 
     return fns[op];

@@ -120,23 +120,43 @@ void put_cell(struct arguments *a, const struct cell *cell)
     close_argument(a);
 }
 
-void send_script(struct cells *c, enum cells_op op, struct ticket t, size_t nkeys)
+static void fill_slices(struct arguments *a)
+{
+    for (size_t i = 0; i < a->count; i++)
+        a->slices[i] = (struct slice){a->bytes.at ? a->bytes.at + a->places[i].at : "", a->places[i].len};
+}
+
+bool send_command_for(struct cells *c, struct ticket t, redis_fn *fn, void *ctx)
 {
     struct arguments *a = &c->arguments;
-    redis_fn *fn = cells_answer_fn(op);
+
+    if (a->bad_key || a->bytes.failed)
+        return false;
+    fill_slices(a);
+    redis_call(c->redis, t, fn, ctx, a->slices, a->count);
+    return true;
+}
+
+void send_script(struct cells *c, enum cells_op op, struct ticket t, size_t nkeys)
+{
+    send_script_for(c, op, t, nkeys, cells_answer_fn(op), c);
+}
+
+void send_script_for(struct cells *c, enum cells_op op, struct ticket t, size_t nkeys, redis_fn *fn, void *ctx)
+{
+    struct arguments *a = &c->arguments;
 
     if (a->bad_key) {
-        redis_refuse(c->redis, t, fn, c,
+        redis_refuse(c->redis, t, fn, ctx,
                      error_make(CLASS_INTERNAL, "bad_key", "a task_id, session_id or agent that can't be part of a key"));
         return;
     }
     if (a->bytes.failed) {
-        redis_refuse(c->redis, t, fn, c, error_make(CLASS_INTERNAL, "out_of_memory", "no memory for a call to Redis"));
+        redis_refuse(c->redis, t, fn, ctx, error_make(CLASS_INTERNAL, "out_of_memory", "no memory for a call to Redis"));
         return;
     }
-    for (size_t i = 0; i < a->count; i++)
-        a->slices[i] = (struct slice){a->bytes.at ? a->bytes.at + a->places[i].at : "", a->places[i].len};
-    redis_eval(c->redis, c->scripts[op], t, fn, c, a->slices, nkeys, a->slices + nkeys, a->count - nkeys);
+    fill_slices(a);
+    redis_eval(c->redis, c->scripts[op], t, fn, ctx, a->slices, nkeys, a->slices + nkeys, a->count - nkeys);
     if (a->bytes.room > KEPT_ROOM) /* one large call must not hold its memory for ever */
         buf_free(&a->bytes);
 }

@@ -36,8 +36,7 @@ struct cells {
     size_t ndays, days_room;
     /* of the answer being told */
     struct cell *found;
-    struct slice *messages;
-    size_t found_room, messages_room;
+    size_t found_room;
 };
 
 /* cells_arguments.c */
@@ -55,10 +54,17 @@ void put_parents(struct arguments *a, const struct cell *parents, size_t n);
 void put_seq(struct buf *to, int32_t seq);
 /* Digest and event, as they lie in Redis. */
 void put_cell(struct arguments *a, const struct cell *cell);
-/* Calls the script of `op` with the first `nkeys` arguments as its keys. */
+/* Calls the script of `op` with the first `nkeys` arguments as its keys; the owner is told what it answers. */
 void send_script(struct cells *c, enum cells_op op, struct ticket t, size_t nkeys);
+/* The same, but `fn` is told. */
+void send_script_for(struct cells *c, enum cells_op op, struct ticket t, size_t nkeys, redis_fn *fn, void *ctx);
+/* The arguments so far as a plain command, if they are whole; false: they are not, the next send_script says why. */
+bool send_command_for(struct cells *c, struct ticket t, redis_fn *fn, void *ctx);
 
-/* cells_answer.c: one function for each operation, for redis_eval. */
+/* cells_answer.c */
 redis_fn *cells_answer_fn(enum cells_op op);
+/* Reads the answer of a script and tells the owner. */
+void cells_tell(struct cells *c, enum cells_op op, struct ticket t, const struct redis_answer *from, const struct slice *messages,
+                size_t nmessages);
 
 #endif

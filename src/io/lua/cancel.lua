@@ -1,5 +1,5 @@
 -- Asks whoever runs the task to cancel it. KEYS: done, cancel. ARGV: life of the flag. Answers {status, cancel, done}.
-local done = redis.call('GET', KEYS[1])
+local done = call('GET', KEYS[1])
 if done then return {GONE, 0, done} end
-redis.call('SET', KEYS[2], '1', 'PX', ARGV[1])
+call('SET', KEYS[2], '1', 'PX', ARGV[1])
 return {OK, 1}

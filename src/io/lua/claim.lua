@@ -2,20 +2,20 @@
 -- KEYS: checkpoint, done, cancel, claims. ARGV: life, seq of the tool's answer, parents, nonce, the tool's timeout.
 -- Answers {status, cancel, done, cells, now, nonce, since, timeout}; the last three of whoever holds the claim.
 local checkpoint, seq = KEYS[1], ARGV[2]
-local cancel, now = redis.call('EXISTS', KEYS[3]), redis_time()
+local cancel, now = call('EXISTS', KEYS[3]), redis_time()
 
-local done = redis.call('GET', KEYS[2])
-if done then return {GONE, cancel, done, redis.call('HGETALL', checkpoint), now} end
-if not fits(checkpoint, ARGV[3], {}) then return {STALE, cancel, false, redis.call('HGETALL', checkpoint), now} end
-local cell = redis.call('HGET', checkpoint, seq)
+local done = call('GET', KEYS[2])
+if done then return {GONE, cancel, done, call('HGETALL', checkpoint), now} end
+if not fits(checkpoint, ARGV[3], {}) then return {STALE, cancel, false, call('HGETALL', checkpoint), now} end
+local cell = call('HGET', checkpoint, seq)
 if cell then return {ANSWERED, cancel, false, {seq, cell}, now} end
 
-local claim = redis.call('HGET', KEYS[4], seq)
+local claim = call('HGET', KEYS[4], seq)
 if claim then
   local nonce, since, timeout = claim:match('^(%S+) (%d+) (%d+)$')
   -- A claim that can't be read is somebody's all the same; it begins now, and the answer of the waiting will be "unknown".
   if nonce ~= ARGV[4] then return {HELD, cancel, false, {}, now, nonce or '?', since or now, timeout or ARGV[5]} end
 end
-redis.call('HSET', KEYS[4], seq, string.format('%s %.0f %s', ARGV[4], now, ARGV[5]))
-redis.call('PEXPIRE', KEYS[4], ARGV[1])
+call('HSET', KEYS[4], seq, string.format('%s %.0f %s', ARGV[4], now, ARGV[5]))
+call('PEXPIRE', KEYS[4], ARGV[1])
 return {OK, cancel, false, {}, now, ARGV[4], now, ARGV[5]}

@@ -1,16 +1,14 @@
--- All that is stored of a task and its session, and one start more.
--- KEYS: checkpoint, done, cancel, claims, session messages, session tokens. ARGV: life of claims in ms.
--- Answers {status, cancel, done, cells, starts, messages, session tokens, now}.
-local done = redis.call('GET', KEYS[2])
+-- What is stored of a task, and one start more. (Session memory comes by a command of its own: its texts would only pass through here.)
+-- KEYS: checkpoint, done, cancel, claims, session tokens. ARGV: life of claims in ms.
+-- Answers {status, cancel, done, cells, starts, session tokens, now}.
+local told = call('MGET', KEYS[2], KEYS[3], KEYS[5])
+local done, cancel = told[1], told[2] and 1 or 0
 local starts = 0
 local now = redis_time()
 
 -- A task that is done won't be run, so nothing must be left behind that outlives it.
 if not done then
-  starts = redis.call('HINCRBY', KEYS[4], 'starts', 1)
-  redis.call('PEXPIRE', KEYS[4], ARGV[1])
+  starts = call('HINCRBY', KEYS[4], 'starts', 1)
+  call('PEXPIRE', KEYS[4], ARGV[1])
 end
-return {
-  OK, redis.call('EXISTS', KEYS[3]), done, redis.call('HGETALL', KEYS[1]), starts, redis.call('LRANGE', KEYS[5], 0, -1),
-  redis.call('GET', KEYS[6]), now,
-}
+return {OK, cancel, done, call('HGETALL', KEYS[1]), starts, told[3], now}

@@ -7,8 +7,9 @@
 local checkpoint, first = KEYS[1], tonumber(ARGV[2])
 local FIRST_CELL, CELL = 12, 6
 
-local done = redis.call('GET', KEYS[2])
-if done then return {GONE, redis.call('EXISTS', KEYS[3]), done, redis.call('HGETALL', checkpoint), 0, 0} end
+local told = call('MGET', KEYS[2], KEYS[3])
+local done, cancel = told[1], told[2] and 1 or 0
+if done then return {GONE, cancel, done, call('HGETALL', checkpoint), 0, 0} end
 
 local have, top = seqs_of(checkpoint)
 local known, own = {}, {}
@@ -20,14 +21,14 @@ local function make_way(above, from)
   for at = from, #ARGV, CELL do
     local seq = tonumber(ARGV[at])
     if seq >= above and have[seq] then
-      local stored = redis.call('HGET', checkpoint, seq)
+      local stored = call('HGET', checkpoint, seq)
       if stored:sub(1, 16) == ARGV[at + 3]:sub(1, 16) then return end
     end
   end
   top = -1
   for seq in pairs(have) do
     if seq >= above then
-      redis.call('HDEL', checkpoint, seq)
+      call('HDEL', checkpoint, seq)
       have[seq], known[seq] = nil, nil
       orphans = orphans + 1
     elseif seq > top then
@@ -37,33 +38,36 @@ local function make_way(above, from)
 end
 
 local function count(tokens, counter)
-  if redis.call('INCRBY', counter, tokens) == tonumber(tokens) then redis.call('PEXPIRE', counter, ARGV[10]) end
-  redis.call('INCRBY', KEYS[6], tokens)
-  redis.call('PEXPIRE', KEYS[6], ARGV[11])
+  if call('INCRBY', counter, tokens) == tonumber(tokens) then call('PEXPIRE', counter, ARGV[10]) end
+  call('INCRBY', KEYS[6], tokens)
+  call('PEXPIRE', KEYS[6], ARGV[11])
 end
 
 local function remember_messages()
   local most = tonumber(ARGV[9])
-  redis.call('RPUSH', KEYS[5], ARGV[5], ARGV[6])
-  redis.call('LTRIM', KEYS[5], -ARGV[8], -1)
-  local messages, bytes = redis.call('LRANGE', KEYS[5], 0, -1), 0
+  call('RPUSH', KEYS[5], ARGV[5], ARGV[6])
+  call('LTRIM', KEYS[5], -ARGV[8], -1)
+  call('PEXPIRE', KEYS[5], ARGV[7])
+  -- Redis' own estimate is never too low, and saves fetching the texts; an ACL may forbid it.
+  local used = redis.pcall('MEMORY', 'USAGE', KEYS[5], 'SAMPLES', 0)
+  if type(used) == 'number' and used <= most then return end
+  local messages, bytes = call('LRANGE', KEYS[5], 0, -1), 0
   for at = #messages, 1, -1 do
     bytes = bytes + #messages[at]
     if bytes > most then
       -- whole turns only: a memory must not begin with an answer
       local dropped = at + (#messages - at) % 2
-      redis.call('LTRIM', KEYS[5], dropped, -1)
-      break
+      call('LTRIM', KEYS[5], dropped, -1)
+      return
     end
   end
-  redis.call('PEXPIRE', KEYS[5], ARGV[7])
 end
 
 local function put(at)
   local seq, cell, tokens = tonumber(ARGV[at]), ARGV[at + 3], ARGV[at + 4]
   local above = tonumber(ARGV[at + 1])
   if top >= above then make_way(above, at + CELL) end
-  redis.call('HSET', checkpoint, seq, cell)
+  call('HSET', checkpoint, ARGV[at], cell)
   have[seq], own[seq], known[seq] = true, true, cell:sub(1, 16)
   if seq > top then top = seq end
   written = written + 1
@@ -72,19 +76,22 @@ local function put(at)
 end
 
 local function finish(status, cells)
-  if written > 0 then redis.call('HDEL', KEYS[4], 'starts') end
-  redis.call('PEXPIRE', checkpoint, ARGV[1])
-  redis.call('PEXPIRE', KEYS[4], ARGV[1])
-  return {status, redis.call('EXISTS', KEYS[3]), false, cells, written, orphans}
+  if written > 0 then
+    call('HDEL', KEYS[4], 'starts')
+  else
+    call('PEXPIRE', KEYS[4], ARGV[1])
+  end
+  call('PEXPIRE', checkpoint, ARGV[1])
+  return {status, cancel, false, cells, written, orphans}
 end
 
 for at = FIRST_CELL, #ARGV, CELL do
   local seq = tonumber(ARGV[at])
-  if not fits(checkpoint, ARGV[at + 2], known) then return finish(STALE, redis.call('HGETALL', checkpoint)) end
+  if not fits(checkpoint, ARGV[at + 2], known) then return finish(STALE, call('HGETALL', checkpoint)) end
   if not have[seq] then
     put(at)
   else
-    local digest = known[seq] or redis.call('HGET', checkpoint, seq):sub(1, 16)
+    local digest = known[seq] or call('HGET', checkpoint, seq):sub(1, 16)
     known[seq] = digest
     own[seq] = digest == ARGV[at + 3]:sub(1, 16)
   end
@@ -99,7 +106,7 @@ local others = {}
 for seq in pairs(have) do
   if seq >= first and not own[seq] then
     others[#others + 1] = seq
-    others[#others + 1] = redis.call('HGET', checkpoint, seq)
+    others[#others + 1] = call('HGET', checkpoint, seq)
   end
 end
 return finish(OK, others)

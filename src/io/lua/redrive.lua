@@ -5,7 +5,7 @@ local checkpoint, redrives, seq = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[4])
 local mark = ARGV[2] .. ' ' .. ARGV[3]
 
 local function all(status, done)
-  return {status, redis.call('EXISTS', KEYS[3]), done, redis.call('HGETALL', checkpoint), 0}
+  return {status, call('EXISTS', KEYS[3]), done, call('HGETALL', checkpoint), 0}
 end
 
 local function stored_from(from, written)
@@ -13,13 +13,13 @@ local function stored_from(from, written)
   for at in pairs((seqs_of(checkpoint))) do
     if at >= from then
       cells[#cells + 1] = at
-      cells[#cells + 1] = redis.call('HGET', checkpoint, at)
+      cells[#cells + 1] = call('HGET', checkpoint, at)
     end
   end
-  return {OK, redis.call('EXISTS', KEYS[3]), false, cells, written}
+  return {OK, call('EXISTS', KEYS[3]), false, cells, written}
 end
 
-local done = redis.call('GET', KEYS[2])
+local done = call('GET', KEYS[2])
 if done then
   local status, number = done:match('^1 (%a+) (%d+) ')
   if not status or tonumber(number) >= redrives or (not seq and status ~= 'failed') then return all(GONE, done) end
@@ -27,19 +27,19 @@ end
 
 local known = {}
 if seq then
-  local stored = redis.call('HGET', checkpoint, seq)
+  local stored = call('HGET', checkpoint, seq)
   -- Another run of the same record was here first: its event differs in time only, and it counts.
-  if stored and (stored == ARGV[6] or redis.call('HGET', KEYS[4], 'redrive') == mark) then return stored_from(seq, 0) end
+  if stored and (stored == ARGV[6] or call('HGET', KEYS[4], 'redrive') == mark) then return stored_from(seq, 0) end
   local _, top = seqs_of(checkpoint)
   if top ~= seq - 1 or not fits(checkpoint, ARGV[5], known) then return all(STALE, false) end
-  redis.call('HSET', checkpoint, seq, ARGV[6])
-  redis.call('PEXPIRE', checkpoint, ARGV[1])
-  redis.call('HDEL', KEYS[4], 'starts')
-elseif redis.call('EXISTS', checkpoint) == 1 then
+  call('HSET', checkpoint, seq, ARGV[6])
+  call('PEXPIRE', checkpoint, ARGV[1])
+  call('HDEL', KEYS[4], 'starts')
+elseif call('EXISTS', checkpoint) == 1 then
   return all(STALE, false)
 end
 -- A wish to cancel was about the run that has ended.
-redis.call('DEL', KEYS[2], KEYS[3])
-redis.call('HSET', KEYS[4], 'redrive', mark)
-redis.call('PEXPIRE', KEYS[4], ARGV[1])
+call('DEL', KEYS[2], KEYS[3])
+call('HSET', KEYS[4], 'redrive', mark)
+call('PEXPIRE', KEYS[4], ARGV[1])
 return stored_from(seq or 0, seq and 1 or 0)

@@ -2,25 +2,25 @@
 -- KEYS: checkpoint, done, claims. ARGV: done, its life, its redrive number, digest of our last cell, keep the cells (1) or not (0), their
 -- life if kept. Answers {status}; STALE: a higher redrive number is known, nothing was done.
 local redrives = tonumber(ARGV[3])
-local mark = redis.call('HGET', KEYS[3], 'redrive')
+local mark = call('HGET', KEYS[3], 'redrive')
 if mark and (tonumber(mark:match('^(%d+) ')) or 0) > redrives then return {STALE} end
 
-local done = redis.call('GET', KEYS[2])
+local done = call('GET', KEYS[2])
 if done then
   local version = tonumber(done:match('^(%d+) '))
   local number = tonumber(done:match('^1 %a+ (%d+) '))
   -- What a newer version wrote can't be read here, so it is taken to know more; what nobody can read is replaced.
   if (version and version > 1) or (number and number > redrives) then return {STALE} end
 end
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 
 local _, top = seqs_of(KEYS[1])
-if top < 0 or redis.call('HGET', KEYS[1], top):sub(1, 16) ~= ARGV[4] then return {OK} end
+if top < 0 or call('HGET', KEYS[1], top):sub(1, 16) ~= ARGV[4] then return {OK} end
 if ARGV[5] == '0' then
-  redis.call('UNLINK', KEYS[1], KEYS[3])
+  call('UNLINK', KEYS[1], KEYS[3])
 else
-  redis.call('PEXPIRE', KEYS[1], ARGV[6])
-  redis.call('HDEL', KEYS[3], 'starts')
-  redis.call('PEXPIRE', KEYS[3], ARGV[6])
+  call('PEXPIRE', KEYS[1], ARGV[6])
+  call('HDEL', KEYS[3], 'starts')
+  call('PEXPIRE', KEYS[3], ARGV[6])
 end
 return {OK}
