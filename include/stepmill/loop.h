@@ -31,6 +31,10 @@ void loop_stop(struct loop *l);
 /* For modules of src/io that watch descriptors by libevent themselves. */
 struct event_base *loop_base(struct loop *l);
 
+/* For modules of src/io, at the end of each event callback that may be one of thousands: after 20 ms of events the turn goes on
+ * to timers and hooks, and the rest of the events come first in the next turn. */
+void loop_breathe(struct loop *l);
+
 /* The time as of the first question in this turn: cheap, the same for all callbacks of a turn. Outside a turn: the clock. */
 int64_t loop_now_ms(struct loop *l);
 

@@ -24,12 +24,14 @@ static void collect(struct shard *s)
 void shard_act(struct shard *s, curl_socket_t fd, int ready)
 {
     struct http_client *c = s->endpoint->client;
+    struct loop *l = c->loop; /* a completion may free the endpoint, not the client */
     int running;
 
     curl_multi_socket_action(s->multi, fd, ready, &running);
     collect(s);
     client_start_waiting(c);
     client_deliver(c);
+    loop_breathe(l);
 }
 
 static void on_timer(void *ctx) { shard_act(ctx, CURL_SOCKET_TIMEOUT, 0); }

@@ -13,7 +13,7 @@
 #include "stepmill/clock.h"
 #include "timer_heap.h"
 
-enum { HOOKS_MAX = 8, SIGNALS_MAX = 8, SLOW_TURN_US = 100 * 1000 };
+enum { HOOKS_MAX = 8, SIGNALS_MAX = 8, SLOW_TURN_US = 100 * 1000, LONG_PHASE_MS = 20 };
 
 struct hook {
     bool (*call)(void *ctx);
@@ -134,14 +134,21 @@ void loop_timer_cancel(struct loop_timer *t)
         timer_heap_remove(&t->loop->timers, t);
 }
 
-/* Fires what is due. Timers set meanwhile are due at this turn's time at the earliest and come behind, so they wait for the next
- * turn. */
+void loop_breathe(struct loop *l)
+{
+    if (clock_mono_ms() - loop_now_ms(l) > LONG_PHASE_MS)
+        event_base_loopbreak(l->base); /* what is ready and has not run yet comes first in the next turn */
+}
+
+/* Fires what is due, for a while. Timers set meanwhile are due at this turn's time at the earliest and come behind, so they wait
+ * for the next turn. */
 static void fire_timers(struct loop *l)
 {
     uint64_t last = l->timers.order;
+    int64_t end = clock_mono_ms() + LONG_PHASE_MS;
     struct loop_timer *t;
 
-    while ((t = l->timers.root) && t->due_ms <= loop_now_ms(l) && t->order <= last) {
+    while ((t = l->timers.root) && t->due_ms <= loop_now_ms(l) && t->order <= last && clock_mono_ms() <= end) {
         timer_heap_remove(&l->timers, t);
         t->callback(t->ctx);
     }

@@ -300,6 +300,46 @@ static void a_turn_that_burns_cpu_is_counted(void **state)
     loop_free(t.loop);
 }
 
+static void on_long(void *ctx)
+{
+    struct order *o = ctx;
+    int64_t until = clock_mono_ms() + 5;
+
+    while (clock_mono_ms() < until)
+        ;
+    o->repeats++;
+}
+
+static bool on_count_turn(void *ctx)
+{
+    struct order *o = ctx;
+
+    if (++o->hooks == 3)
+        loop_stop(o->loop);
+    return true;
+}
+
+/* 12 timers of 5 ms each are due: they share out over turns, so that hooks and events get their time. */
+static void long_work_is_cut_into_turns(void **state)
+{
+    struct order o = {.loop = loop_new()};
+    struct loop_timer timers[12];
+
+    (void)state;
+    loop_after_events(o.loop, on_count_turn, &o);
+    for (int i = 0; i < 12; i++) {
+        loop_timer_init(&timers[i], o.loop, on_long, &o);
+        loop_timer_set(&timers[i], 0);
+    }
+    loop_turn(o.loop, true);
+    assert_in_range(o.repeats, 1, 6);
+    loop_run(o.loop);
+    assert_in_range(o.repeats, 2, 12);
+    for (int i = 0; i < 12; i++)
+        loop_timer_cancel(&timers[i]);
+    loop_free(o.loop);
+}
+
 static void on_now(void *ctx)
 {
     struct tick *t = ctx;
@@ -331,6 +371,7 @@ int main(void)
         cmocka_unit_test(hooks_run_after_timers_once_a_turn), cmocka_unit_test(a_timer_may_free_itself),
         cmocka_unit_test(another_thread_wakes_the_loop),      cmocka_unit_test(signals_arrive_on_the_loop),
         cmocka_unit_test(a_turn_that_burns_cpu_is_counted),   cmocka_unit_test(time_stands_still_within_a_turn),
+        cmocka_unit_test(long_work_is_cut_into_turns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
