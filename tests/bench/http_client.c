@@ -114,7 +114,7 @@ int main(int argc, char **argv)
     b.body_parts = argc > 5 ? strtoul(argv[5], NULL, 10) : 1;
     for (size_t i = 0; i < b.body_parts; i++)
         b.body[i] = (struct slice){bytes + i * (size / b.body_parts), size / b.body_parts};
-    b.wait_ms = atol(argv[3]) * 1000;
+    b.wait_ms = strtol(argv[3], NULL, 10) * 1000;
     b.loop = loop_new();
     if (failed(http_client_new(b.loop, NULL, NULL, &b.client)) ||
         failed(http_endpoint_new(b.client, &(struct http_endpoint_options){.url = argv[1], .ca_file = getenv("CA_FILE")},

@@ -206,14 +206,14 @@ static bool serve(struct visitor *v)
     if (!strcmp(path, "/mirror"))
         return answer(v, 200, "", v->request, v->head_len);
     if (!strncmp(path, "/status/", 8))
-        return answer(v, atoi(path + 8), "retry-AFTER: 7\r\n", "body", 4);
+        return answer(v, (int)strtol(path + 8, NULL, 10), "retry-AFTER: 7\r\n", "body", 4);
     if (!strcmp(path, "/slow"))
         return slowly(v);
     if (!strcmp(path, "/chunked"))
         return say(
             v, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nRetry-After: 99\r\n\r\n");
     if (!strncmp(path, "/headers/", 9))
-        return many_headers(v, atol(path + 9));
+        return many_headers(v, strtol(path + 9, NULL, 10));
     if (!strncmp(path, "/big/", 5))
         return big(v, strtoul(path + 5, NULL, 10));
     if (!strcmp(path, "/interim"))

@@ -92,7 +92,7 @@ void send_request(struct got *g, const struct http_request *r)
 
 static void wake(void *ctx) { (void)ctx; }
 
-void turn_for(struct world *w, int64_t ms)
+void world_turn_for(struct world *w, int64_t ms)
 {
     int64_t end = clock_mono_ms() + ms;
     struct loop_timer timer;
@@ -112,9 +112,9 @@ void await(struct got *g)
     while (!g->count) {
         if (clock_mono_ms() > end)
             fail_msg("no completion after 20 s");
-        turn_for(g->world, 1);
+        world_turn_for(g->world, 1);
     }
-    turn_for(g->world, 5);
+    world_turn_for(g->world, 5);
     assert_int_equal(g->count, 1);
     assert_int_equal(g->ticket.task, 77);
     assert_int_equal(g->ticket.attempt, 3);

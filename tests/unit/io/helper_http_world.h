@@ -44,6 +44,6 @@ void await(struct got *g);
 /* All of it: send, wait. */
 void fetch(struct world *w, struct got *g, const char *path);
 /* Turns the loop for `ms`. */
-void turn_for(struct world *w, int64_t ms);
+void world_turn_for(struct world *w, int64_t ms);
 
 #endif

@@ -293,7 +293,7 @@ static void url_and_path_are_joined(void **state)
 
     (void)state;
     world_open(&w);
-    strcat(w.url, "/base");
+    snprintf(w.url, sizeof w.url, "http://127.0.0.1:%u/base", w.fake.port);
     fetch(&w, &g, "/ok?q=1");
     assert_int_equal(g.status, 200);
     assert_string_equal(g.body, "hello");

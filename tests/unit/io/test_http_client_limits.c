@@ -122,7 +122,7 @@ static void cancelling_ends_a_request_once(void **state)
         r.body = &part;
         r.body_parts = 1;
         send_request(&g, &r);
-        turn_for(&w, before_ms);
+        world_turn_for(&w, before_ms);
         http_cancel(w.client, g.id);
         http_cancel(w.client, g.id);
         memset(body, 'z', 600000); /* ours again */
@@ -171,7 +171,7 @@ static void closing_completes_what_is_in_flight(void **state)
 
         send_request(&g[i], &r);
     }
-    turn_for(&w, 20);
+    world_turn_for(&w, 20);
     assert_int_equal(http_client_stats(w.client).running, 2);
     assert_int_equal(http_client_stats(w.client).waiting, 1);
     http_client_free(w.client);
@@ -192,7 +192,7 @@ static void an_endpoint_goes_with_its_last_completion(void **state)
     (void)state;
     world_open(&w);
     send_request(&g, &r);
-    turn_for(&w, 10);
+    world_turn_for(&w, 10);
     http_endpoint_free(w.endpoint);
     w.endpoint = NULL;
     assert_int_equal(g.count, 0);
@@ -265,7 +265,7 @@ static void connections_are_used_again(void **state)
         }
         for (int i = 0; i < N; i++) {
             while (!g[i].count)
-                turn_for(&w, 1);
+                world_turn_for(&w, 1);
             assert_false(failed(g[i].error));
             assert_string_equal(g[i].body, "hello");
         }
@@ -333,7 +333,7 @@ static void completions_may_send_and_free(void **state)
     world_open(&w);
     http_send(world_endpoint(&w), &r);
     for (int i = 0; i < 5000 && c.left; i++)
-        turn_for(&w, 1);
+        world_turn_for(&w, 1);
     assert_int_equal(c.left, 0);
     assert_int_equal(atomic_load(&w.fake.connections), 1);
     assert_int_equal(http_client_stats(w.client).connections, 0);

@@ -279,7 +279,7 @@ static void many_requests_share_a_connection_over_http2(void **state)
     }
     for (int i = 0; i < N; i++) {
         while (!g[i].count)
-            turn_for(&w, 1);
+            world_turn_for(&w, 1);
         if (failed(g[i].error))
             fail_msg("%s: %s", g[i].error.code, g[i].detail);
         assert_int_equal(g[i].version, 20);

@@ -178,9 +178,9 @@ static void ceilings_hold(void **state)
     assert_has(ask(&s, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789"), "body=0123456789");
     assert_has(ask(&s, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n0123456789a"), " 413 ");
     assert_has(ask(&s, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n0"), " 4");
-    n = (size_t)sprintf(text, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ");
+    n = (size_t)snprintf(text, 64 * 1024, "GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ");
     memset(text + n, 'h', 17 * 1024);
-    strcpy(text + n + 17 * 1024, "\r\n\r\n");
+    memcpy(text + n + 17 * 1024, "\r\n\r\n", 5);
     ask(&s, text);
     assert_int_equal(s.calls, 0); /* the long head reached no handler */
     ask(&s, "\0\x01\x02 not http at all\r\n\r\n");

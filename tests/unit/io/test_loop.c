@@ -113,19 +113,25 @@ struct order {
     struct loop *loop;
     struct loop_timer first, second, again;
     char seen[64];
+    size_t seen_count;
     int hooks;
     int repeats;
 };
 
-static void see(struct order *o, const char *what) { strcat(o->seen, what); }
-static void on_first(void *ctx) { see(ctx, "1"); }
-static void on_second(void *ctx) { see(ctx, "2"); }
+static void see(struct order *o, char what)
+{
+    assert_true(o->seen_count + 1 < sizeof o->seen);
+    o->seen[o->seen_count++] = what;
+}
+
+static void on_first(void *ctx) { see(ctx, '1'); }
+static void on_second(void *ctx) { see(ctx, '2'); }
 
 static void on_again(void *ctx)
 {
     struct order *o = ctx;
 
-    see(o, "a");
+    see(o, 'a');
     if (++o->repeats < 3)
         loop_timer_set(&o->again, 0); /* in the next turn, not in this one */
 }
@@ -134,7 +140,7 @@ static bool on_hook(void *ctx)
 {
     struct order *o = ctx;
 
-    see(o, "h");
+    see(o, 'h');
     return ++o->hooks < 3;
 }
 
@@ -142,7 +148,7 @@ static bool on_last_hook(void *ctx)
 {
     struct order *o = ctx;
 
-    see(o, "H");
+    see(o, 'H');
     if (o->hooks == 4)
         loop_stop(o->loop);
     return false;
