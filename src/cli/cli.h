@@ -32,7 +32,6 @@ struct cli {
     int nrest;
 };
 
-int cli_worker(struct cli *cli, int argc, char **argv);
 int cli_config(struct cli *cli, int argc, char **argv);
 int cli_worker(struct cli *cli, int argc, char **argv);
 

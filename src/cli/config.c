@@ -43,6 +43,7 @@ static int check(struct cli *cli, unsigned needs)
     char detail[512] = "";
     bool kafka = !c || check_kafka(c, detail);
     size_t errors = report.errors + !kafka;
+    const char *path = c && c->path ? c->path : cli->config_path;
     int code;
 
     if (cli->json) {
@@ -62,7 +63,8 @@ static int check(struct cli *cli, unsigned needs)
             buf_printf(&out, "and %zu more\n", report.errors + report.warnings - report.count);
         if (!kafka)
             buf_printf(&out, "kafka: %s\n", detail);
-        buf_printf(&out, "%s: %zu errors, %zu warnings\n", c && c->path ? c->path : "configuration", errors, report.warnings);
+        buf_printf(&out, "%s: %zu error%s, %zu warning%s\n", path ? path : "configuration", errors, errors == 1 ? "" : "s",
+                   report.warnings, report.warnings == 1 ? "" : "s");
     }
     config_free(c);
     code = print(cli, &out);

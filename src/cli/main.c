@@ -13,7 +13,6 @@ static const struct {
     int (*run)(struct cli *cli, int argc, char **argv);
 } commands[] = {
     {"worker", "run agent tasks", cli_worker},
-    {"worker", "run the tasks of agent.tasks.<agent>", cli_worker},
     {"config", "check and show the configuration, its options, its schema", cli_config},
 };
 

@@ -10,7 +10,8 @@ struct place place_of(const struct reader *r, const char *path)
     char part[TREE_PATH_MAX];
     const struct node *n = tree_find(r->root, path);
 
-    if (n)
+    snprintf(part, sizeof part, "%.*s_file", TREE_PATH_MAX - 8, path);
+    if (n || (n = tree_find(r->root, part)))
         return n->place;
     snprintf(part, sizeof part, "%s", path);
     for (char *dot = strrchr(part, '.'); dot; dot = strrchr(part, '.')) {

@@ -211,8 +211,13 @@ static void unknown_key(struct reader *r, const struct node *n, const char *path
     struct buf right = BUF(TREE_PATH_MAX);
     bool found = option_suggest(path, &right);
 
-    problem_error(r->report, &n->named, "unknown key \"%s\"%s%s%s", path, found ? ": did you mean \"" : "",
-                  found ? buf_text(&right) : "", found ? "\"?" : "");
+    if (memchr(n->name.at, '.', n->name.len))
+        problem_error(r->report, &n->named,
+                      "unknown key \"%.*s\": only names below kafka hold dots; write the section, and the option below it",
+                      SLICE_FMT(n->name));
+    else
+        problem_error(r->report, &n->named, "unknown key \"%s\"%s%s%s", path, found ? ": did you mean \"" : "",
+                      found ? buf_text(&right) : "", found ? "\"?" : "");
     buf_free(&right);
 }
 

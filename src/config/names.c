@@ -106,7 +106,9 @@ static bool suggest_section(struct slice typed, struct buf *to)
 
             snprintf(name, sizeof name, "%s%s", dot + 1, file ? "_file" : "");
             if (slice_is(typed, name)) {
-                buf_printf(to, "%.*s%s", (int)(dot + 1 - path), path, name);
+                for (const char *at = path; at <= dot; at++)
+                    *at == '*' ? buf_put_text(to, "<name>") : buf_put_byte(to, *at);
+                buf_put_text(to, name);
                 return true;
             }
         }

@@ -32,6 +32,8 @@ static json_t *section_of(json_t *root, const char *path, const char **name)
         snprintf(part, sizeof part, "%.*s", (int)(dot - path), path);
         if (strcmp(part, "*") == 0) {
             json_object_set_new(child(at, "propertyNames"), "pattern", json_string("^[a-z0-9-]{1,64}$"));
+            if (!json_is_object(json_object_get(at, "additionalProperties")))
+                json_object_del(at, "additionalProperties"); /* said to be false when the section was made */
             at = child(at, "additionalProperties");
         } else {
             at = child(child(at, "properties"), part);

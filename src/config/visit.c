@@ -53,17 +53,19 @@ void visit_options(const struct config *c, visit *each, void *context)
 
 const void *visit_find(const struct config *c, const struct option *o, const char *path)
 {
-    const char *name = strchr(path, '.') + 1;
-    struct slice named = {name, strcspn(name, ".")};
+    const char *name;
+    struct slice named;
 
+    if (option_scope(o) == SCOPE_ROOT && o->type != OPTION_KAFKA)
+        return c;
+    name = strchr(path, '.') + 1;
+    named = (struct slice){name, strcspn(name, ".")};
     if (o->type == OPTION_KAFKA) {
         for (size_t i = 0; i < c->kafka.noptions; i++)
             if (!strcmp(c->kafka.options[i].name, name))
                 return &c->kafka.options[i];
         return NULL;
     }
-    if (option_scope(o) == SCOPE_ROOT)
-        return c;
     if (option_scope(o) == SCOPE_AGENT)
         return config_agent(c, named);
     for (size_t i = 0; i < c->nmodels; i++)
