@@ -27,7 +27,7 @@ struct cell {
     struct slice bytes; /* absent: no such cell (yet) */
     enum cell_state state;
     bool emitted;  /* queued for agent.events by this process */
-    int32_t group; /* first seq of its group; set when its event is applied */
+    int32_t group, group_last; /* first and last seq of its group; set when its event is applied */
 };
 
 /* A call of the current group, in the order the model asked for them: call i belongs to seq group_first + 1 + i. */

@@ -242,7 +242,9 @@ struct error history_apply(struct history *h, const struct event *e)
 {
     struct error error = apply(h, e);
 
-    if (!failed(error) && history_holds(h, e->seq))
+    if (!failed(error) && history_holds(h, e->seq)) {
         h->cells[e->seq].group = h->group_first;
+        h->cells[e->seq].group_last = h->group_last;
+    }
     return error;
 }

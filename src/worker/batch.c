@@ -56,7 +56,8 @@ static int by_offset(const void *a, const void *b)
 /* How many of the share's results fit: their bits must fit into the commit's metadata; what does not fit waits, in offset order. */
 static bool fit(struct share *s, char *text, size_t *len)
 {
-    qsort(s->settles, s->nsettles, sizeof *s->settles, by_offset);
+    if (s->nsettles)
+        qsort(s->settles, s->nsettles, sizeof *s->settles, by_offset);
     for (;; s->nsettles /= 2) {
         offsets_free(s->finished);
         s->finished = offsets_copy(s->owned->partition.finished);

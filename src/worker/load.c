@@ -94,6 +94,8 @@ void task_load(struct task *t)
 {
     struct ticket ticket = task_ticket(t);
 
+    if (t->loads++ > 0) /* this process lives: what an outage repeats is no sign of a task that kills its worker */
+        cells_release(t->worker->cells, (struct ticket){0, 0}, t->input.task_id);
     t->redis_attempt = ticket.attempt;
     task_enter(t, TASK_LOADING);
     t->deadline_ms = loop_now_ms(t->worker->loop) + t->agent->config->deadline_ms;
@@ -161,6 +163,7 @@ static void redrive(struct task *t)
         event_put(&t->worker->scratch, id, &e);
         history_parents(h, e.seq, &first, &last);
         write.cell.seq = e.seq;
+        write.above = e.seq + 1;
         write.cell.bytes = buf_slice(&t->worker->scratch);
         write.cell.digest = history_digest(h, e.seq, write.cell.bytes);
         write.parents = &h->cells[first];
@@ -188,6 +191,7 @@ static void resume(struct task *t)
     struct history *h = &t->history;
 
     t->loaded = true;
+    hex_decode(t->trace.trace_id, sizeof t->trace.trace_id, h->trace_id); /* one trace for the whole task, whoever runs it */
     if (h->reopened_deadline_ms >= 0) { /* a redrive has a deadline of its own */
         t->deadline_at_ms = -1;
         t->deadline_ms = loop_now_ms(t->worker->loop) + h->reopened_deadline_ms - clock_wall_ms();

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "stepmill/clock.h"
+#include "stepmill/event_codec.h"
 #include "worker.h"
 
 enum { LAST_WORDS_MS = 1000 }; /* for Redis to learn what was committed last */
@@ -57,6 +58,16 @@ static void on_redis(void *ctx, bool up, struct error why)
     worker_done_retry(w);
 }
 
+/* Cells are read by the schema they were written with: mostly our own, so ask for it before the first task needs it. */
+static void preload(struct worker *w)
+{
+    const struct avro_plan *plan;
+    uint32_t id;
+
+    if (registry_id(w->registry, w->event_subject, &id) && failed(registry_plan(w->registry, id, &event_reader, &plan, NULL)))
+        log_debug(w->log, "schema_registry.preload", LOG_INT("id", id));
+}
+
 struct error worker_start_kafka(struct worker *w)
 {
     const struct config_kafka *k = &w->config->kafka;
@@ -66,6 +77,7 @@ struct error worker_start_kafka(struct worker *w)
     char detail[256] = "";
     struct error error = error_make(CLASS_INTERNAL, "out_of_memory", "no memory left at start");
 
+    preload(w);
     for (size_t i = 0; topics && i < w->nagents; i++)
         topics[i] = w->agents[i].topic;
     if (topics)

@@ -27,9 +27,11 @@ static void set_parents(const struct history *h, struct cells_write *write)
 {
     int32_t seq = write->cell.seq;
 
+    write->above = seq + 1;
     if (seq == 0)
         return;
     if (seq != write->cell.group) { /* a tool answer */
+        write->above = write->cell.group_last + 1;
         write->parents = &h->cells[write->cell.group];
         write->nparents = 1;
         return;

@@ -203,7 +203,7 @@ static void every_second(void *ctx)
 {
     struct worker *w = ctx;
 
-    loop_timer_set(&w->second_timer, 1000);
+    loop_timer_set(&w->second_timer, w->source ? 1000 : 100);
     look_at_start(w);
     worker_done_retry(w);
     if (w->source && w->state < WORKER_STOPPING)
@@ -244,6 +244,7 @@ int worker_run(const struct config *config, const struct log *log)
         log_info(log, "worker.start", LOG_TEXT("version", STEPMILL_VERSION), LOG_TEXT("group", w.group), LOG_TEXT("transactional_id", w.transactional_id),
                  LOG_INT("agents", w.nagents), LOG_INT("http_port", http_server_port(w.server)));
         loop_after_events(w.loop, after_turn, &w);
+        w.complained_ms = loop_now_ms(w.loop); /* what is slow to come is said after a while, not at once */
         loop_timer_set(&w.second_timer, 10);
         loop_run(w.loop);
         log_info(log, "worker.stop", LOG_BOOL("failed", w.failed));
