@@ -46,20 +46,19 @@ static void anchors_aliases_tags_and_duplicates_are_refused(void **state)
 
 static void depth_and_size_are_bounded(void **state)
 {
-    static char text[1100 * 1024];
-    size_t n;
+    struct buf text = BUF(2 << 20);
 
     (void)state;
-    n = (size_t)sprintf(text, "a: ");
-    memset(text + n, '[', 16);
-    text[n + 16] = '\0';
-    assert_problems(FILE_ONLY(text), PROBLEMS("c.yaml:1:19: nested deeper than 16 levels"));
-    n = (size_t)sprintf(text, "a: [");
+    assert_problems(FILE_ONLY("a: [[[[[[[[[[[[[[[["), PROBLEMS("c.yaml:1:19: nested deeper than 16 levels"));
+    buf_put_text(&text, "a: [");
     for (int i = 0; i < 10000; i++)
-        n += (size_t)sprintf(text + n, "1,");
-    assert_problems(FILE_ONLY(text), PROBLEMS("c.yaml:1:19999: more than 10000 values"));
-    memset(text, '#', sizeof text - 1);
-    assert_problems(FILE_ONLY(text), PROBLEMS("c.yaml:1:1: larger than 1048576 bytes"));
+        buf_put_text(&text, "1,");
+    assert_problems(FILE_ONLY(buf_text(&text)), PROBLEMS("c.yaml:1:19999: more than 10000 values"));
+    buf_clear(&text);
+    while (text.len <= 1 << 20)
+        buf_put_text(&text, "# as large as that\n");
+    assert_problems(FILE_ONLY(buf_text(&text)), PROBLEMS("c.yaml:1:1: larger than 1048576 bytes"));
+    buf_free(&text);
 }
 
 static void unknown_keys_name_the_nearest(void **state)
@@ -262,18 +261,19 @@ static void flags_and_variables_are_named_as_places(void **state)
 
 static void only_the_first_twenty_are_kept(void **state)
 {
-    char text[2000] = KAFKA;
-    size_t n = strlen(text);
+    struct buf text = BUF(4096);
 
     (void)state;
+    buf_put_text(&text, KAFKA);
     for (int i = 0; i < 30; i++)
-        n += (size_t)sprintf(text + n, "zzzzzzzz%02d: 1\n", i);
-    assert_null(load(FILE_ONLY(text)));
+        buf_printf(&text, "zzzzzzzz%02d: 1\n", i);
+    assert_null(load(FILE_ONLY(buf_text(&text))));
     assert_int_equal(report()->errors, 30);
     assert_int_equal(report()->count, CONFIG_PROBLEMS_MAX);
     assert_string_equal(report()->problems[19].text, "c.yaml:21:1: unknown key \"zzzzzzzz19\"");
     assert_int_equal(report()->problems[19].line, 21);
     assert_int_equal(report()->problems[19].column, 1);
+    buf_free(&text);
 }
 
 static void no_value_of_a_variable_is_cited(void **state)
