@@ -2,13 +2,12 @@
 #ifndef HELPER_AVRO_H
 #define HELPER_AVRO_H
 
-/* clang-format off: cmocka needs these first, in this order. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-/* clang-format on */
+
+#include <cmocka.h>
 
 #include "stepmill/avro_plan.h"
 #include "stepmill/event_codec.h"
