@@ -10,7 +10,7 @@
 extern const struct embedded_file lua_files[];
 extern const size_t lua_files_count;
 
-enum { SCRIPT_SIZE_MAX = 64 << 10, TOKEN_COUNTERS_AT = 7 /* in KEYS, from 1 */, NONCE_MAX = 64, DAY_MAX = 99991231 };
+enum { SCRIPT_SIZE_MAX = 64 << 10, AGENT_TOKENS_AT = 6 /* in KEYS, from 1 */, NONCE_MAX = 64, DAY_MAX = 99991231 };
 
 const char *cells_op_name(enum cells_op op)
 {
@@ -42,6 +42,26 @@ static void fill(struct cells_options *o)
         o->session_messages = EVENT_TURNS_MAX;
 }
 
+static void put_constants(struct buf *to, const struct cells_options *o)
+{
+    const struct {
+        const char *name;
+        int64_t ms;
+    } lives[] = {
+        {"LIFE", o->life_ms},
+        {"FAILED_LIFE", o->failed_life_ms},
+        {"DONE_LIFE", o->done_life_ms},
+        {"CANCEL_LIFE", o->cancel_life_ms},
+        {"SESSION_LIFE", o->session_life_ms},
+        {"AGENT_TOKENS_LIFE", o->agent_tokens_life_ms},
+        {"SESSION_TOKENS_LIFE", o->session_tokens_life_ms},
+    };
+
+    for (size_t i = 0; i < sizeof lives / sizeof *lives; i++)
+        buf_printf(to, "local %s = '%lld'\n", lives[i].name, (long long)lives[i].ms);
+    buf_printf(to, "local SESSION_MESSAGES, SESSION_BYTES = %d, %lld\n", o->session_messages, (long long)o->session_bytes);
+}
+
 static bool add_script(struct cells *c, enum cells_op op)
 {
     struct buf *source = &c->sources[op];
@@ -53,6 +73,7 @@ static bool add_script(struct cells *c, enum cells_op op)
     if (!text.at)
         bug("%s is not embedded", name);
     *source = BUF(SCRIPT_SIZE_MAX);
+    put_constants(source, &c->options);
     buf_put_slice(source, embedded_find(lua_files, lua_files_count, "common.lua"));
     buf_put_slice(source, text);
     if (source->failed)
@@ -91,105 +112,8 @@ void cells_free(struct cells *c)
     for (int op = 0; op < CELLS_OPS; op++)
         buf_free(&c->sources[op]);
     arguments_free(&c->arguments);
-    free(c->days);
     free(c->found);
     free(c);
-}
-
-/* The place in KEYS of the agent's counter for that day, which is added to `days` when it is new; 0: no memory. */
-static size_t day_place(struct cells *c, int32_t day)
-{
-    for (size_t i = 0; i < c->ndays; i++)
-        if (c->days[i] == day)
-            return TOKEN_COUNTERS_AT + i;
-    if (c->ndays == c->days_room) {
-        size_t room = c->days_room ? 2 * c->days_room : 8;
-        int32_t *days = realloc(c->days, room * sizeof *days);
-
-        if (!days)
-            return 0;
-        c->days = days;
-        c->days_room = room;
-    }
-    c->days[c->ndays++] = day;
-    return TOKEN_COUNTERS_AT + c->ndays - 1;
-}
-
-static void put_record_keys(struct cells *c, const struct cells_record *r)
-{
-    put_key(c, "checkpoint:", r->task_id, "");
-    put_key(c, "done:", r->task_id, "");
-    put_key(c, "cancel:", r->task_id, "");
-    put_key(c, "claims:", r->task_id, "");
-    put_key(c, "session:", r->session_id, ":messages");
-    put_key(c, "tokens:session:", r->session_id, "");
-    c->ndays = 0;
-    for (size_t i = 0; i < r->ncells; i++) {
-        size_t known = c->ndays;
-        char day[16];
-
-        if (!r->cells[i].tokens)
-            continue;
-        if (r->cells[i].tokens < 0 || r->cells[i].day <= 0 || r->cells[i].day > DAY_MAX)
-            bug("%lld tokens on day %d", (long long)r->cells[i].tokens, r->cells[i].day);
-        if (!day_place(c, r->cells[i].day))
-            c->arguments.bytes.failed = true;
-        snprintf(day, sizeof day, ":%08d", r->cells[i].day);
-        if (c->ndays > known)
-            put_key(c, "tokens:", r->agent, day);
-    }
-}
-
-static void put_held(struct arguments *a, int32_t first, uint64_t held)
-{
-    open_argument(a);
-    for (int32_t i = 0; held; i++, held >>= 1)
-        if (held & 1)
-            put_seq(&a->bytes, first + i);
-    close_argument(a);
-}
-
-static void put_record_cell(struct cells *c, const struct cells_write *w)
-{
-    struct arguments *a = &c->arguments;
-
-    if (w->cell.seq < 0 || w->cell.seq > SEQ_MAX || w->above <= w->cell.seq)
-        bug("cell %d with %d above it", w->cell.seq, w->above);
-    put_number(a, w->cell.seq);
-    put_number(a, w->above);
-    put_parents(a, w->parents, w->nparents);
-    put_cell(a, &w->cell);
-    put_number(a, w->tokens);
-    put_number(a, w->tokens ? (int64_t)day_place(c, w->day) : 0);
-}
-
-void cells_record(struct cells *c, struct ticket t, const struct cells_record *r)
-{
-    struct arguments *a = &c->arguments;
-    const struct cells_options *o = &c->options;
-    int32_t first = r->group_first;
-    size_t nkeys;
-
-    for (size_t i = 0; i < r->ncells; i++)
-        if (r->cells[i].cell.seq < first)
-            first = r->cells[i].cell.seq;
-    arguments_begin(a);
-    put_record_keys(c, r);
-    nkeys = a->count;
-    put_number(a, r->life_ms > 0 ? r->life_ms : o->life_ms);
-    put_number(a, first);
-    put_held(a, r->group_first, r->held);
-    put_number(a, r->messages_seq);
-    put_argument(a, r->messages[0]);
-    put_argument(a, r->messages[1]);
-    put_number(a, o->session_life_ms);
-    put_number(a, o->session_messages);
-    put_number(a, o->session_bytes);
-    put_number(a, o->agent_tokens_life_ms);
-    put_number(a, o->session_tokens_life_ms);
-    for (size_t i = 0; i < r->ncells; i++)
-        put_record_cell(c, &r->cells[i]);
-    send_script(c, CELLS_RECORD, t, nkeys);
 }
 
 static void put_task_keys(struct cells *c, struct slice task_id)
@@ -200,6 +124,93 @@ static void put_task_keys(struct cells *c, struct slice task_id)
     put_key(c, "claims:", task_id, "");
 }
 
+/* The place in KEYS of the agent's counter for that day, which is added to `days` when it is new; 0: no memory. */
+static size_t day_place(struct cells *c, int32_t day)
+{
+    for (size_t i = 0; i < c->ndays; i++)
+        if (c->days[i] == day)
+            return AGENT_TOKENS_AT + i;
+    if (c->ndays == DAYS_MAX)
+        return AGENT_TOKENS_AT + DAYS_MAX - 1; /* a history of so many days, offered anew: the last counts for the rest */
+    c->days[c->ndays++] = day;
+    return AGENT_TOKENS_AT + c->ndays - 1;
+}
+
+static void put_token_keys(struct cells *c, const struct cells_record *r)
+{
+    c->ndays = 0;
+    for (size_t i = 0; i < r->ncells; i++) {
+        size_t known = c->ndays;
+        char day[16];
+
+        if (!r->cells[i].tokens)
+            continue;
+        if (r->cells[i].tokens < 0 || r->cells[i].day <= 0 || r->cells[i].day > DAY_MAX)
+            bug("%lld tokens on day %d", (long long)r->cells[i].tokens, r->cells[i].day);
+        if (known == 0)
+            put_key(c, "tokens:session:", r->session_id, "");
+        (void)day_place(c, r->cells[i].day);
+        snprintf(day, sizeof day, ":%08d", r->cells[i].day);
+        if (c->ndays > known)
+            put_key(c, "tokens:", r->agent, day);
+    }
+}
+
+static void put_head(struct arguments *a, const struct cells_record *r)
+{
+    int32_t first = r->group_first, at = r->group_first;
+
+    for (size_t i = 0; i < r->ncells; i++)
+        if (r->cells[i].cell.seq < first)
+            first = r->cells[i].cell.seq;
+    open_argument(a);
+    put_seq(&a->bytes, first);
+    put_seq(&a->bytes, r->messages_seq + 1);
+    for (uint64_t held = r->held; held; held >>= 1, at++)
+        if (held & 1)
+            put_seq(&a->bytes, at);
+    close_argument(a);
+}
+
+static void put_record_cell(struct cells *c, const struct cells_write *w)
+{
+    struct arguments *a = &c->arguments;
+
+    if (w->above <= w->cell.seq || w->nparents > UINT8_MAX)
+        bug("cell %d with %d above it and %zu parents", w->cell.seq, w->above, w->nparents);
+    open_argument(a);
+    put_seq(&a->bytes, w->cell.seq);
+    put_seq(&a->bytes, w->above);
+    buf_put_byte(&a->bytes, (char)(w->tokens ? day_place(c, w->day) : 0));
+    buf_put_byte(&a->bytes, (char)w->nparents);
+    append_parents(&a->bytes, w->parents, w->nparents);
+    buf_put_int(&a->bytes, w->tokens);
+    close_argument(a);
+    put_cell(a, &w->cell);
+}
+
+void cells_record(struct cells *c, struct ticket t, const struct cells_record *r)
+{
+    struct arguments *a = &c->arguments;
+    size_t nkeys;
+
+    arguments_begin(a);
+    put_task_keys(c, r->task_id);
+    put_token_keys(c, r);
+    if (r->messages_seq >= 0)
+        put_key(c, "session:", r->session_id, ":messages");
+    nkeys = a->count;
+    put_number(a, r->life_ms > 0 ? r->life_ms : c->options.life_ms);
+    put_head(a, r);
+    for (size_t i = 0; i < r->ncells; i++)
+        put_record_cell(c, &r->cells[i]);
+    if (r->messages_seq >= 0) {
+        put_argument(a, r->messages[0]);
+        put_argument(a, r->messages[1]);
+    }
+    send_script(c, CELLS_RECORD, t, nkeys);
+}
+
 void cells_redrive(struct cells *c, struct ticket t, const struct cells_redrive *r)
 {
     struct arguments *a = &c->arguments;
@@ -208,7 +219,6 @@ void cells_redrive(struct cells *c, struct ticket t, const struct cells_redrive 
         bug("redrive number %d", r->redrives);
     arguments_begin(a);
     put_task_keys(c, r->task_id);
-    put_number(a, c->options.life_ms);
     put_number(a, r->redrives);
     open_argument(a);
     buf_printf(&a->bytes, "%d %lld %.*s", r->origin.partition, (long long)r->origin.offset, SLICE_FMT(r->origin.topic));
@@ -234,7 +244,6 @@ void cells_claim(struct cells *c, struct ticket t, const struct cells_claim *cla
     check_nonce(claim->nonce);
     arguments_begin(a);
     put_task_keys(c, claim->task_id);
-    put_number(a, c->options.life_ms);
     put_number(a, claim->seq);
     put_parents(a, claim->parents, claim->nparents);
     put_argument(a, claim->nonce);
@@ -273,11 +282,9 @@ void cells_settle(struct cells *c, struct ticket t, const struct cells_settle *s
     put_key(c, "claims:", s->task_id, "");
     put_argument(a, buf_slice(&done));
     buf_free(&done);
-    put_number(a, c->options.done_life_ms);
     put_number(a, s->done.redrives);
     put_argument(a, digest_slice(&s->last));
     put_number(a, s->keep);
-    put_number(a, c->options.failed_life_ms);
     send_script(c, CELLS_SETTLE, t, 3);
 }
 
@@ -286,6 +293,5 @@ void cells_cancel(struct cells *c, struct ticket t, struct slice task_id)
     arguments_begin(&c->arguments);
     put_key(c, "done:", task_id, "");
     put_key(c, "cancel:", task_id, "");
-    put_number(&c->arguments, c->options.cancel_life_ms);
     send_script(c, CELLS_CANCEL, t, 2);
 }

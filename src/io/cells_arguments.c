@@ -102,13 +102,18 @@ void put_seq(struct buf *to, int32_t seq)
     buf_put_byte(to, (char)(seq & 0xff));
 }
 
+void append_parents(struct buf *to, const struct cell *parents, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        put_seq(to, parents[i].seq);
+        buf_put_slice(to, digest_slice(&parents[i].digest));
+    }
+}
+
 void put_parents(struct arguments *a, const struct cell *parents, size_t n)
 {
     open_argument(a);
-    for (size_t i = 0; i < n; i++) {
-        put_seq(&a->bytes, parents[i].seq);
-        buf_put_slice(&a->bytes, digest_slice(&parents[i].digest));
-    }
+    append_parents(&a->bytes, parents, n);
     close_argument(a);
 }
 

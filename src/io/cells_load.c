@@ -94,6 +94,5 @@ void cells_load(struct cells *c, struct ticket t, const struct cells_load *load)
     put_key(c, "cancel:", load->task_id, "");
     put_key(c, "claims:", load->task_id, "");
     put_key(c, "tokens:session:", load->session_id, "");
-    put_number(a, c->options.life_ms);
     send_script_for(c, CELLS_LOAD, t, 5, on_script, l);
 }

@@ -9,6 +9,7 @@ enum {
     PREFIX_MAX = 128,
     ID_MAX = 128, /* of task_id, session_id, agent (DELIVERY §3) */
     SEQ_MAX = UINT16_MAX,
+    DAYS_MAX = 200,
     ARGUMENTS_MAX = 128 << 20, /* bytes; the client's own bound is what counts */
 };
 
@@ -32,8 +33,8 @@ struct cells {
     int scripts[CELLS_OPS];
     struct buf sources[CELLS_OPS];
     struct arguments arguments;
-    int32_t *days; /* the distinct days of one record */
-    size_t ndays, days_room;
+    int32_t days[DAYS_MAX]; /* the distinct days of one record */
+    size_t ndays;
     /* of the answer being told */
     struct cell *found;
     size_t found_room;
@@ -50,6 +51,7 @@ void close_argument(struct arguments *a);
 /* "<prefix><kind><id><rest>" */
 void put_key(struct cells *c, const char *kind, struct slice id, const char *rest);
 /* For each 2 bytes of seq and 16 of digest. */
+void append_parents(struct buf *to, const struct cell *parents, size_t n);
 void put_parents(struct arguments *a, const struct cell *parents, size_t n);
 void put_seq(struct buf *to, int32_t seq);
 /* Digest and event, as they lie in Redis. */

@@ -1,16 +1,22 @@
--- What the scripts below share; the worker puts this text before each of them.
+-- What the scripts below share. The worker puts this text before each of them, and before this the options as constants: LIFE, FAILED_LIFE,
+-- DONE_LIFE, CANCEL_LIFE, SESSION_LIFE, AGENT_TOKENS_LIFE, SESSION_TOKENS_LIFE (ms, as texts: a number would be printed for each command),
+-- SESSION_MESSAGES, SESSION_BYTES.
 -- A script answers {status, …}; the numbers are those of enum cells_status.
 -- A cell is the field <seq> of the checkpoint: 16 bytes of digest, then the event. A list of parents is, for each, 2 bytes of seq
 -- (big endian) and 16 of digest.
--- A value costs its length each time it comes into Lua, which hashes every byte; a command costs 1 us. So values are fetched where needed only.
+-- What costs: each byte of a value that comes into Lua (it is hashed), each argument (0.5 us), each command (1 us).
 local call = redis.call
 local OK, GONE, STALE, HELD, ANSWERED = 0, 1, 2, 3, 4
 
--- Is each parent stored with the digest named? `known` remembers digests by seq, so that a value is fetched once.
-local function fits(checkpoint, parents, known)
-  for at = 1, #parents, 18 do
-    local high, low = parents:byte(at, at + 1)
-    local seq = high * 256 + low
+local function number_at(bytes, at)
+  local high, low = bytes:byte(at, at + 1)
+  return high * 256 + low
+end
+
+-- Is each of the n parents, listed in `list` from the byte `from`, stored with the digest named? `known` remembers digests by seq.
+local function fits(checkpoint, list, from, n, known)
+  for at = from, from + 18 * (n - 1), 18 do
+    local seq = number_at(list, at)
     local digest = known[seq]
     if not digest then
       local cell = call('HGET', checkpoint, seq)
@@ -18,7 +24,7 @@ local function fits(checkpoint, parents, known)
       digest = cell:sub(1, 16)
       known[seq] = digest
     end
-    if digest ~= parents:sub(at + 2, at + 17) then return false end
+    if digest ~= list:sub(at + 2, at + 17) then return false end
   end
   return true
 end

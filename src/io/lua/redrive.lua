@@ -1,8 +1,8 @@
 -- Opens a failed task again (DELIVERY §3, row d).
--- KEYS: checkpoint, done, cancel, claims. ARGV: life, redrive number, origin[, seq, parents, digest + event of TaskReopened].
+-- KEYS: checkpoint, done, cancel, claims. ARGV: redrive number, origin[, seq, parents, digest + event of TaskReopened].
 -- Answers {status, cancel, done, cells, written}.
-local checkpoint, redrives, seq = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[4])
-local mark = ARGV[2] .. ' ' .. ARGV[3]
+local checkpoint, redrives, seq = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[3])
+local mark = ARGV[1] .. ' ' .. ARGV[2]
 
 local function all(status, done)
   return {status, call('EXISTS', KEYS[3]), done, call('HGETALL', checkpoint), 0}
@@ -29,11 +29,11 @@ local known = {}
 if seq then
   local stored = call('HGET', checkpoint, seq)
   -- Another run of the same record was here first: its event differs in time only, and it counts.
-  if stored and (stored == ARGV[6] or call('HGET', KEYS[4], 'redrive') == mark) then return stored_from(seq, 0) end
+  if stored and (stored == ARGV[5] or call('HGET', KEYS[4], 'redrive') == mark) then return stored_from(seq, 0) end
   local _, top = seqs_of(checkpoint)
-  if top ~= seq - 1 or not fits(checkpoint, ARGV[5], known) then return all(STALE, false) end
-  call('HSET', checkpoint, seq, ARGV[6])
-  call('PEXPIRE', checkpoint, ARGV[1])
+  if top ~= seq - 1 or not fits(checkpoint, ARGV[4], 1, #ARGV[4] / 18, known) then return all(STALE, false) end
+  call('HSET', checkpoint, seq, ARGV[5])
+  call('PEXPIRE', checkpoint, LIFE)
   call('HDEL', KEYS[4], 'starts')
 elseif call('EXISTS', checkpoint) == 1 then
   return all(STALE, false)
@@ -41,5 +41,5 @@ end
 -- A wish to cancel was about the run that has ended.
 call('DEL', KEYS[2], KEYS[3])
 call('HSET', KEYS[4], 'redrive', mark)
-call('PEXPIRE', KEYS[4], ARGV[1])
+call('PEXPIRE', KEYS[4], LIFE)
 return stored_from(seq or 0, seq and 1 or 0)
