@@ -13,10 +13,13 @@ struct slice {
     size_t len;
 };
 
-#define SLICE(literal)     ((struct slice){"" literal, sizeof(literal) - 1})
-#define SLICE_FMT(s)       (int)((s).len), ((s).at ? (s).at : "") /* for "%.*s" */
+#define SLICE(literal) ((struct slice){"" literal, sizeof(literal) - 1})
+#define SLICE_FMT(s)   (int)((s).len), ((s).at ? (s).at : "") /* for "%.*s" */
 static inline struct slice slice_of(const char *text) { return (struct slice){text, text ? strlen(text) : 0}; }
-static inline bool slice_equal(struct slice a, struct slice b) { return a.len == b.len && (a.len == 0 || !memcmp(a.at, b.at, a.len)); }
+static inline bool slice_equal(struct slice a, struct slice b)
+{
+    return a.len == b.len && (a.len == 0 || !memcmp(a.at, b.at, a.len));
+}
 static inline bool slice_is(struct slice a, const char *text) { return slice_equal(a, slice_of(text)); }
 bool slice_starts_with(struct slice a, const char *prefix);
 

@@ -1,7 +1,8 @@
 /* Which model is asked next, and what a failed call means for the task and for the model (DELIVERY §5).
  *
- * Two pure pieces: `struct endpoint` is the health of one model, shared by all tasks (breaker, Retry-After); `struct cascade` is one
- * task's way through its agent's models for one step (rounds, what failed). Time is an argument, in monotonic ms; jitter comes from a seed.
+ * Two pure pieces: `struct endpoint` is the health of one model, shared by all tasks (breaker, Retry-After); `struct cascade` is
+ * one task's way through its agent's models for one step (rounds, what failed). Time is an argument, in monotonic ms; jitter
+ * comes from a seed.
  */
 #ifndef STEPMILL_CASCADE_H
 #define STEPMILL_CASCADE_H
@@ -31,10 +32,11 @@ bool endpoint_admit(struct endpoint *e, int64_t now_ms);
 /* When it is worth asking again: now when it is open for calls. */
 int64_t endpoint_ready_ms(const struct endpoint *e, int64_t now_ms);
 void endpoint_answered(struct endpoint *e, int64_t now_ms);
-/* `error`: AGAIN counts for the breaker; SLOW_DOWN closes for retry_after_ms (or 1–15 s with jitter when < 0); WAIT (401, 403, 404, quota) opens the
- * breaker at once; REJECTED and LIMIT are an answer: the endpoint is healthy. LOST (cancelled): gives a probe back. True: the breaker opened just now. */
-bool endpoint_failed(struct endpoint *e, const struct endpoint_policy *p, struct error error, int64_t retry_after_ms, int64_t now_ms,
-                     uint64_t *seed);
+/* `error`: AGAIN counts for the breaker; SLOW_DOWN closes for retry_after_ms (or 1–15 s with jitter when < 0); WAIT (401, 403,
+ * 404, quota) opens the breaker at once; REJECTED and LIMIT are an answer: the endpoint is healthy. LOST (cancelled): gives a
+ * probe back. True: the breaker opened just now. */
+bool endpoint_failed(struct endpoint *e, const struct endpoint_policy *p, struct error error, int64_t retry_after_ms,
+                     int64_t now_ms, uint64_t *seed);
 
 /* One task's way through the cascade for one step. Zero-initialise at the start of each step. */
 struct cascade {
@@ -58,8 +60,8 @@ struct cascade_choice {
     int64_t until_ms; /* CASCADE_BACKOFF, CASCADE_WAIT: look again then */
 };
 
-/* What to do now. `endpoints`: pointers to the health of the cascade's models, in order. Models that are closed (breaker, Retry-After) are passed over without using
- * the round; all closed = WAIT. */
+/* What to do now. `endpoints`: pointers to the health of the cascade's models, in order. Models that are closed (breaker,
+ * Retry-After) are passed over without using the round; all closed = WAIT. */
 struct cascade_choice cascade_next(struct cascade *c, struct endpoint *const *endpoints, size_t n, const struct cascade_policy *p,
                                    int64_t now_ms, uint64_t *seed);
 /* A call to `model` failed (endpoint_failed was told too). */

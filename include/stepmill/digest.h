@@ -1,4 +1,5 @@
-/* SHA-256 cut to 16 bytes: names a cell, and with it the whole history below it (DELIVERY §2). Also the input hash (DELIVERY §3). */
+/* SHA-256 cut to 16 bytes: names a cell, and with it the whole history below it (DELIVERY §2). Also the input hash (DELIVERY §3).
+ */
 #ifndef STEPMILL_DIGEST_H
 #define STEPMILL_DIGEST_H
 

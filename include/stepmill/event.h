@@ -50,9 +50,9 @@ struct task_input {
     const struct context_entry *context; /* sorted by key */
     size_t ncontext;
     int64_t created_at_ms;
-    int32_t max_steps;      /* 1–25, -1: the agent's */
-    int32_t token_budget;   /* 512–32768, -1: the agent's */
-    int64_t deadline_at_ms; /* -1: none */
+    int32_t max_steps;           /* 1–25, -1: the agent's */
+    int32_t token_budget;        /* 512–32768, -1: the agent's */
+    int64_t deadline_at_ms;      /* -1: none */
     struct slice parent_task_id; /* absent: none */
 };
 

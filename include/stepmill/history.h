@@ -4,9 +4,9 @@
  *
  * Pure: depends on the cells only, never on config, clock or attempt counts; a replay of the same cells makes the same choices.
  *
- * Order of cells: 0 TaskStarted; then groups: ModelAnswered at n and its k tool answers at n+1 … n+k in any order; the terminal event
- * above a full group; TaskReopened after TaskFailed or TaskParked. The parents of a tool answer are its ModelAnswered, of anything
- * else all cells of the group before.
+ * Order of cells: 0 TaskStarted; then groups: ModelAnswered at n and its k tool answers at n+1 … n+k in any order; the terminal
+ * event above a full group; TaskReopened after TaskFailed or TaskParked. The parents of a tool answer are its ModelAnswered, of
+ * anything else all cells of the group before.
  */
 #ifndef STEPMILL_HISTORY_H
 #define STEPMILL_HISTORY_H
@@ -26,7 +26,7 @@ struct cell {
     struct digest digest;
     struct slice bytes; /* absent: no such cell (yet) */
     enum cell_state state;
-    bool emitted;  /* queued for agent.events by this process */
+    bool emitted;              /* queued for agent.events by this process */
     int32_t group, group_last; /* first and last seq of its group; set when its event is applied */
 };
 
@@ -82,7 +82,8 @@ struct history {
 
 void history_init(struct history *h, struct arena *arena);
 
-/* Keeps a copy of the cell's bytes in the arena; replaces what was held at that seq. internal: out of memory or past HISTORY_CELLS_MAX. */
+/* Keeps a copy of the cell's bytes in the arena; replaces what was held at that seq. internal: out of memory or past
+ * HISTORY_CELLS_MAX. */
 struct error history_hold(struct history *h, int32_t seq, const struct digest *digest, struct slice bytes) MUST_CHECK;
 bool history_holds(const struct history *h, int32_t seq);
 /* Forgets every cell and the fold (STALE, adoption): the caller holds and applies again what is stored. */

@@ -1,4 +1,5 @@
-/* Intrusive doubly linked list. A node remembers its list, so it can't be removed from the wrong one; linking a linked node is a BUG. */
+/* Intrusive doubly linked list. A node remembers its list, so it can't be removed from the wrong one; linking a linked node is a
+ * BUG. */
 #ifndef STEPMILL_LIST_H
 #define STEPMILL_LIST_H
 
@@ -25,6 +26,6 @@ void list_remove(struct list_node *n);
 /* Unlinks and returns the first node, or NULL. */
 struct list_node *list_take_first(struct list *l);
 
-#define list_entry(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 #endif

@@ -1,7 +1,8 @@
 /* One owned partition: which offsets are finished, and which waiting record may run next (DELIVERY §4.2, 4.10, 4.14).
  *
- * Records of one key form a lane: they run one after another, in offset order, and a record without a key has a lane of its own. Across lanes any number
- * runs at once. A record is taken (waiting) → admitted (its lane is busy) → released (the lane goes on with the next) → finished (its commit is known).
+ * Records of one key form a lane: they run one after another, in offset order, and a record without a key has a lane of its own.
+ * Across lanes any number runs at once. A record is taken (waiting) → admitted (its lane is busy) → released (the lane goes on
+ * with the next) → finished (its commit is known).
  *
  * Pure; loop thread. Nothing here allocates except lanes and the finished set.
  */
@@ -41,8 +42,8 @@ void partition_clear(struct partition *p);
 
 enum partition_take { PARTITION_TAKEN, PARTITION_SKIP, PARTITION_NO_MEMORY };
 
-/* A record arrived: `w->offset` and `w->key` are set. SKIP: finished already, or seen already in this assignment. Offsets between the last one and this one hold no
- * record and count as finished. */
+/* A record arrived: `w->offset` and `w->key` are set. SKIP: finished already, or seen already in this assignment. Offsets between
+ * the last one and this one hold no record and count as finished. */
 enum partition_take partition_take(struct partition *p, struct waiting *w) __attribute__((warn_unused_result));
 
 /* The waiting record with the lowest offset whose lane is free, or NULL. */

@@ -1,7 +1,7 @@
 /* Which record is which task: the table of DELIVERY §3, as one pure function.
  *
- * A record is one offset; a task is one task_id. Several records may name one task: duplicates, redrives, the same record read twice.
- * Asked at LOADING, and again whenever `record` answers GONE or hands over a cell 0 or TaskReopened of another origin.
+ * A record is one offset; a task is one task_id. Several records may name one task: duplicates, redrives, the same record read
+ * twice. Asked at LOADING, and again whenever `record` answers GONE or hands over a cell 0 or TaskReopened of another origin.
  */
 #ifndef STEPMILL_STANDING_H
 #define STEPMILL_STANDING_H
@@ -42,7 +42,8 @@ struct standing_done {
     bool status_failed;
 };
 
-enum standing standing_of(const struct standing_record *record, const struct standing_cells *cells, const struct standing_done *done);
+enum standing standing_of(const struct standing_record *record, const struct standing_cells *cells,
+                          const struct standing_done *done);
 
 bool origin_equal(const struct origin *a, const struct origin *b);
 

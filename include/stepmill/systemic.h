@@ -1,5 +1,6 @@
-/* The systemic breaker of one topic (DELIVERY §5): when more than half of the last 50 tasks ended exhausted or rejected for one cause, the cause is not
- * the tasks: admit one at a time (30 s, doubling to 30 min) and let tasks that meet the same cause wait, instead of emptying the topic into the dead-letter topic.
+/* The systemic breaker of one topic (DELIVERY §5): when more than half of the last 50 tasks ended exhausted or rejected for one
+ * cause, the cause is not the tasks: admit one at a time (30 s, doubling to 30 min) and let tasks that meet the same cause wait,
+ * instead of emptying the topic into the dead-letter topic.
  *
  * Pure; time is an argument (monotonic ms). Zero-initialise: closed.
  */
@@ -15,14 +16,15 @@ enum { SYSTEMIC_WINDOW = 50 };
 struct systemic {
     uint32_t causes[SYSTEMIC_WINDOW]; /* of the last tasks, 0: ended otherwise */
     size_t n, next;
-    uint32_t cause;       /* that opened it; 0: closed */
-    int64_t open_ms;      /* how long it stays open */
+    uint32_t cause;  /* that opened it; 0: closed */
+    int64_t open_ms; /* how long it stays open */
     int64_t open_until_ms;
 };
 
 /* A hash of the cause's code and stage, never 0. */
 uint32_t systemic_cause(const char *code, const char *stage);
-/* A task ended; `cause` 0: not by exhaustion or rejection. True: it opened just now (alert). A task that ends otherwise while it is open closes it. */
+/* A task ended; `cause` 0: not by exhaustion or rejection. True: it opened just now (alert). A task that ends otherwise while it
+ * is open closes it. */
 bool systemic_ended(struct systemic *s, uint32_t cause, int64_t now_ms);
 /* May another record be admitted, with this many tasks of the agent in flight? */
 bool systemic_admits(const struct systemic *s, size_t in_flight, int64_t now_ms);

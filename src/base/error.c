@@ -8,12 +8,12 @@
 const char *error_class_name(enum error_class class)
 {
     static const char *const names[] = {
-        [CLASS_NONE] = "none",         [CLASS_AGAIN] = "again",     [CLASS_SLOW_DOWN] = "slow_down", [CLASS_WAIT] = "wait",
-        [CLASS_POISON] = "poison",     [CLASS_REJECTED] = "rejected", [CLASS_EXHAUSTED] = "exhausted", [CLASS_TIMEOUT] = "timeout",
-        [CLASS_LIMIT] = "limit",       [CLASS_LOST] = "lost",       [CLASS_CONFIG] = "config",       [CLASS_INTERNAL] = "internal",
+        [CLASS_NONE] = "none",     [CLASS_AGAIN] = "again",       [CLASS_SLOW_DOWN] = "slow_down", [CLASS_WAIT] = "wait",
+        [CLASS_POISON] = "poison", [CLASS_REJECTED] = "rejected", [CLASS_EXHAUSTED] = "exhausted", [CLASS_TIMEOUT] = "timeout",
+        [CLASS_LIMIT] = "limit",   [CLASS_LOST] = "lost",         [CLASS_CONFIG] = "config",       [CLASS_INTERNAL] = "internal",
     };
 
-    return (size_t)class < sizeof names / sizeof *names ? names[class] : "unknown";
+    return (size_t) class < sizeof names / sizeof *names ? names[class] : "unknown";
 }
 
 void bug(const char *format, ...)

@@ -17,8 +17,8 @@ static void put_time(struct buf *line)
     struct tm utc;
 
     gmtime_r(&seconds, &utc);
-    buf_printf(line, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
-               utc.tm_min, utc.tm_sec, (int)(ms % 1000));
+    buf_printf(line, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
+               utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(ms % 1000));
 }
 
 static void put_field(struct buf *line, const struct log_field *f)

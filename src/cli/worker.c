@@ -1,13 +1,15 @@
 /* stepmill worker */
-#include "cli.h"
 #include "stepmill/worker.h"
+#include "cli.h"
 
 int cli_worker(struct cli *cli, int argc, char **argv)
 {
     static const struct cli_usage usage = {
         .synopsis = "worker",
-        .about = "Consumes agent.tasks.<agent> of the configured agents, runs the tasks, and writes results, events and dead letters.\n"
-                 "SIGTERM or SIGINT: finishes or checkpoints what runs, commits, leaves the group (worker.drain_timeout); a second signal: now.\n"
+        .about = "Consumes agent.tasks.<agent> of the configured agents, runs the tasks, and writes results, events and dead "
+                 "letters.\n"
+                 "SIGTERM or SIGINT: finishes or checkpoints what runs, commits, leaves the group (worker.drain_timeout); a "
+                 "second signal: now.\n"
                  "Logs are JSON lines on stderr; probes and metrics are served at http.listen.",
         .examples = "stepmill worker --config stepmill.yaml\n"
                     "stepmill worker --set log.level=debug --set http.listen=127.0.0.1:8081\n",

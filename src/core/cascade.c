@@ -53,8 +53,8 @@ static bool open_breaker(struct endpoint *e, const struct endpoint_policy *p, in
     return !was_open;
 }
 
-bool endpoint_failed(struct endpoint *e, const struct endpoint_policy *p, struct error error, int64_t retry_after_ms, int64_t now_ms,
-                     uint64_t *seed)
+bool endpoint_failed(struct endpoint *e, const struct endpoint_policy *p, struct error error, int64_t retry_after_ms,
+                     int64_t now_ms, uint64_t *seed)
 {
     switch (error.class) {
     case CLASS_AGAIN:
@@ -115,8 +115,9 @@ struct cascade_choice cascade_next(struct cascade *c, struct endpoint *const *en
         c->rounds++;
         if (c->rounds >= p->rounds && somebody_was_answered(endpoints, n, c->first_round_ms))
             return (struct cascade_choice){.next = CASCADE_EXHAUSTED};
-        return (struct cascade_choice){.next = c->rounds >= p->rounds ? CASCADE_WAIT : CASCADE_BACKOFF, /* nobody is answered: an outage */
-                                       .until_ms = now_ms + backoff_ms(p->backoff_min_ms, p->backoff_max_ms, c->rounds - 1, seed)};
+        return (struct cascade_choice){
+            .next = c->rounds >= p->rounds ? CASCADE_WAIT : CASCADE_BACKOFF, /* nobody is answered: an outage */
+            .until_ms = now_ms + backoff_ms(p->backoff_min_ms, p->backoff_max_ms, c->rounds - 1, seed)};
     }
     for (size_t i = 0; i < n; i++) {
         if ((c->tried | c->rejected) >> i & 1)

@@ -19,7 +19,8 @@ static struct decision complete(const struct history *h, const char *error)
     };
 }
 
-static struct decision fail(const struct history *h, enum error_class class, const char *code, const char *message, const char *stage)
+static struct decision fail(const struct history *h, enum error_class class, const char *code, const char *message,
+                            const char *stage)
 {
     return (struct decision){
         .kind = DECIDE_END,
@@ -57,7 +58,8 @@ static struct decision after_answer(const struct history *h)
     if (h->finish == FINISH_REFUSAL)
         return fail(h, CLASS_LIMIT, "refused", "the model refused to answer", "model");
     if (h->outcome_unknown)
-        return fail(h, CLASS_REJECTED, "tool_outcome_unknown", "a tool that must not be repeated was called and its answer was lost", "tool");
+        return fail(h, CLASS_REJECTED, "tool_outcome_unknown",
+                    "a tool that must not be repeated was called and its answer was lost", "tool");
     if (tokens_used(h) > h->started.token_budget)
         return complete(h, "token_budget_exceeded");
     if (h->finish == FINISH_LENGTH)

@@ -7,7 +7,10 @@
 
 enum { MESSAGE_MAX = 1000 };
 
-static bool is_word(char c) { return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.' || c == ':' || c == '@' || c == '/'; }
+static bool is_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.' || c == ':' || c == '@' || c == '/';
+}
 
 /* A word with a digit in it is a number, an id, a hash, an address or a path with one: all of them differ from case to case. */
 static bool varies(struct slice word)

@@ -6,9 +6,10 @@ enum { WIRE_HEADER = 5 };
 const char *event_kind_name(enum event_kind kind)
 {
     static const char *const names[] = {
-        [EVENT_STARTED] = "TaskStarted",     [EVENT_MODEL_ANSWERED] = "ModelAnswered", [EVENT_TOOL_ANSWERED] = "ToolAnswered",
-        [EVENT_COMPLETED] = "TaskCompleted", [EVENT_FAILED] = "TaskFailed",            [EVENT_CANCELLED] = "TaskCancelled",
-        [EVENT_PARKED] = "TaskParked",       [EVENT_REOPENED] = "TaskReopened",
+        [EVENT_STARTED] = "TaskStarted",        [EVENT_MODEL_ANSWERED] = "ModelAnswered",
+        [EVENT_TOOL_ANSWERED] = "ToolAnswered", [EVENT_COMPLETED] = "TaskCompleted",
+        [EVENT_FAILED] = "TaskFailed",          [EVENT_CANCELLED] = "TaskCancelled",
+        [EVENT_PARKED] = "TaskParked",          [EVENT_REOPENED] = "TaskReopened",
     };
 
     return names[kind];

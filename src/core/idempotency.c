@@ -7,7 +7,8 @@
 
 enum { PARTS_MAX = 8, LENGTH = 8 };
 
-size_t idempotency_key(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int32_t seq, const struct slice *parts, size_t nparts, size_t nbody)
+size_t idempotency_key(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int32_t seq, const struct slice *parts,
+                       size_t nparts, size_t nbody)
 {
     char lengths[PARTS_MAX][LENGTH], hex[9];
     struct slice all[2 * PARTS_MAX];

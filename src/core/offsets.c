@@ -70,10 +70,7 @@ static bool reserve_exactly(struct offsets *o, size_t nwords)
     return true;
 }
 
-static bool reserve(struct offsets *o, size_t nwords)
-{
-    return nwords <= o->nwords || reserve_exactly(o, nwords + nwords / 2);
-}
+static bool reserve(struct offsets *o, size_t nwords) { return nwords <= o->nwords || reserve_exactly(o, nwords + nwords / 2); }
 
 struct offsets *offsets_copy(const struct offsets *o)
 {

@@ -10,7 +10,10 @@
 
 enum { RETRY_MIN_MS = 1000, RETRY_MAX_MS = 15000 };
 
-static struct error no_memory(void) { return error_make(CLASS_INTERNAL, "out_of_memory", "no memory left for the schema registry"); }
+static struct error no_memory(void)
+{
+    return error_make(CLASS_INTERNAL, "out_of_memory", "no memory left for the schema registry");
+}
 
 static char *basic(const char *user, const char *password)
 {
@@ -32,7 +35,8 @@ static char *basic(const char *user, const char *password)
 static struct error set_credentials(struct registry *r, const struct config_registry *c)
 {
     if (c->token.value && c->username)
-        return error_make(CLASS_CONFIG, "registry_credentials", "schema_registry: set a token, or username and password, not both");
+        return error_make(CLASS_CONFIG, "registry_credentials",
+                          "schema_registry: set a token, or username and password, not both");
     if (c->token.value && asprintf(&r->authorization, "Bearer %s", c->token.value) < 0)
         r->authorization = NULL;
     else if (c->username)
@@ -73,8 +77,8 @@ struct error registry_new(const struct registry_options *options, struct registr
     return error_none();
 }
 
-/* Completions of requests under way come from http_client_free or later turns and look at `closing`, so the struct is freed with the last:
- * the endpoint's requests are ended here, in turns of the loop. */
+/* Completions of requests under way come from http_client_free or later turns and look at `closing`, so the struct is freed with
+ * the last: the endpoint's requests are ended here, in turns of the loop. */
 void registry_free(struct registry *r)
 {
     if (!r)
@@ -93,7 +97,10 @@ void registry_free(struct registry *r)
     free(r);
 }
 
-int64_t registry_pause_ms(struct registry *r, int32_t attempts) { return backoff_ms(RETRY_MIN_MS, RETRY_MAX_MS, attempts, &r->seed); }
+int64_t registry_pause_ms(struct registry *r, int32_t attempts)
+{
+    return backoff_ms(RETRY_MIN_MS, RETRY_MAX_MS, attempts, &r->seed);
+}
 
 void registry_note(struct registry *r, const struct registry_reply *reply)
 {
@@ -116,7 +123,8 @@ static void looked_up(void *ctx, const struct registry_reply *reply)
     }
     registry_note(r, reply);
     if (reply->status == 404)
-        r->error = error_make(CLASS_CONFIG, "schema_not_registered", "our schema is not registered; run: stepmill schemas register");
+        r->error =
+            error_make(CLASS_CONFIG, "schema_not_registered", "our schema is not registered; run: stepmill schemas register");
     else if (!failed(r->error))
         r->error = error_make(CLASS_WAIT, "registry_failed", "the schema registry gave an answer that is none");
     loop_timer_set(&s->timer, registry_pause_ms(r, s->attempts++));
@@ -166,7 +174,8 @@ bool registry_id(const struct registry *r, const char *subject, uint32_t *id)
 
 struct registry_state registry_state(const struct registry *r)
 {
-    struct registry_state s = {.ready = true, .error = r->error, .detail = r->detail, .schemas = HASH_COUNT(r->entries), .waiting = r->waiting};
+    struct registry_state s = {
+        .ready = true, .error = r->error, .detail = r->detail, .schemas = HASH_COUNT(r->entries), .waiting = r->waiting};
 
     for (size_t i = 0; i < r->nsubjects; i++)
         s.ready &= r->subjects[i]->known;

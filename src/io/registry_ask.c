@@ -66,7 +66,9 @@ static void answered(void *ctx, const struct http_answer *a)
     reply.error = classify(a, reply.body);
     words = json_string_value(json_object_get(reply.body, "message"));
     snprintf(text, sizeof text, "%s %s: %d %s", q->method, buf_text(&q->path), a->status,
-             failed(a->error) ? a->detail : words ? words : "");
+             failed(a->error) ? a->detail
+             : words          ? words
+                              : "");
     reply.text = text;
     r->running--;
     if (!r->closing)

@@ -47,7 +47,8 @@ static struct error read_schema(struct entry *e, const struct registry_reply *re
     const char *type = json_string_value(json_object_get(reply->body, "schemaType"));
 
     if (json_array_size(json_object_get(reply->body, "references"))) {
-        snprintf(e->detail.text, sizeof e->detail.text, "schema %u has references to other schemas, which are not supported", e->id);
+        snprintf(e->detail.text, sizeof e->detail.text, "schema %u has references to other schemas, which are not supported",
+                 e->id);
         return error_make(CLASS_POISON, "hostile_schema", "the schema refers to other schemas");
     }
     if (type && strcmp(type, "AVRO") != 0) {
@@ -56,7 +57,8 @@ static struct error read_schema(struct entry *e, const struct registry_reply *re
     }
     if (!json_is_string(text))
         return error_make(CLASS_WAIT, "registry_failed", "the schema registry gave an answer without a schema");
-    return schema_parse((struct slice){json_string_value(text), json_string_length(text)}, &e->registry->limits, &e->schema, &e->detail);
+    return schema_parse((struct slice){json_string_value(text), json_string_length(text)}, &e->registry->limits, &e->schema,
+                        &e->detail);
 }
 
 static void arrived(void *ctx, const struct registry_reply *reply)
@@ -71,7 +73,8 @@ static void arrived(void *ctx, const struct registry_reply *reply)
         snprintf(e->detail.text, sizeof e->detail.text, "the registry does not know schema id %u", e->id);
     if (error.class == CLASS_WAIT || error.class == CLASS_INTERNAL) {
         registry_note(r, reply);
-        log_warn(r->log, "schema_registry.waiting", LOG_INT("schema_id", e->id), LOG_ERROR(error), LOG_TEXT("detail", reply->text));
+        log_warn(r->log, "schema_registry.waiting", LOG_INT("schema_id", e->id), LOG_ERROR(error),
+                 LOG_TEXT("detail", reply->text));
         loop_timer_set(&e->timer, registry_pause_ms(r, e->attempts++));
         return;
     }
@@ -148,7 +151,8 @@ static struct error state_of(struct registry *r, struct entry *e, struct detail 
     return e->state == ENTRY_REFUSED ? e->error : error_none();
 }
 
-struct error registry_plan(struct registry *r, uint32_t id, const struct avro_record *reader, const struct avro_plan **plan, struct detail *detail)
+struct error registry_plan(struct registry *r, uint32_t id, const struct avro_record *reader, const struct avro_plan **plan,
+                           struct detail *detail)
 {
     struct entry *e = entry_of(r, id);
     struct error error = state_of(r, e, detail);
@@ -212,7 +216,8 @@ void registry_cancel(struct registry *r, uint64_t waiter)
         }
 }
 
-struct error registry_fetch(struct registry *r, uint32_t id, int64_t timeout_ms, const struct schema **schema, struct detail *detail)
+struct error registry_fetch(struct registry *r, uint32_t id, int64_t timeout_ms, const struct schema **schema,
+                            struct detail *detail)
 {
     int64_t until = loop_now_ms(r->loop) + timeout_ms;
 

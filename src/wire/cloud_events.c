@@ -38,8 +38,8 @@ static struct slice time_of(struct arena *arena, int64_t at_ms)
     struct tm utc;
 
     gmtime_r(&seconds, &utc);
-    buf_printf(&b, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-               (int)(at_ms % 1000));
+    buf_printf(&b, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
+               utc.tm_min, utc.tm_sec, (int)(at_ms % 1000));
     return keep(&b, arena);
 }
 

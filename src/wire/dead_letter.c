@@ -5,7 +5,10 @@
 #include "stepmill/fingerprint.h"
 #include "stepmill/utf8.h"
 
-static bool is_ours(struct slice name) { return slice_starts_with(name, "__dlq.errors.") || slice_starts_with(name, "stepmill."); }
+static bool is_ours(struct slice name)
+{
+    return slice_starts_with(name, "__dlq.errors.") || slice_starts_with(name, "stepmill.");
+}
 
 static struct slice number(struct arena *arena, int64_t v)
 {
@@ -80,8 +83,9 @@ static void put_ours(struct writer *w, const struct dead_letter *l, struct slice
     put(w, "stepmill.step", number(arena, l->step));
     put(w, "stepmill.attempts", number(arena, l->attempts));
     put(w, "stepmill.fingerprint", fingerprint_text);
-    put(w, "stepmill.first_failed_at", first_failed_at.at          ? first_failed_at
-                                       : number(arena, l->first_failed_at_ms >= 0 ? l->first_failed_at_ms : l->failed_at_ms));
+    put(w, "stepmill.first_failed_at",
+        first_failed_at.at ? first_failed_at
+                           : number(arena, l->first_failed_at_ms >= 0 ? l->first_failed_at_ms : l->failed_at_ms));
     put(w, "stepmill.failed_at", number(arena, l->failed_at_ms));
     put(w, "stepmill.redrives", number(arena, l->redrives));
     put(w, "stepmill.retryable", l->retryable ? SLICE("true") : SLICE("false"));
@@ -91,8 +95,8 @@ static void put_ours(struct writer *w, const struct dead_letter *l, struct slice
     put(w, "stepmill.value_omitted", l->value_omitted);
 }
 
-bool dead_letter_headers(const struct dead_letter *letter, const struct kafka_header *original, size_t noriginal, struct arena *arena,
-                         const struct kafka_header **headers, size_t *n)
+bool dead_letter_headers(const struct dead_letter *letter, const struct kafka_header *original, size_t noriginal,
+                         struct arena *arena, const struct kafka_header **headers, size_t *n)
 {
     struct writer w = {.headers = arena_alloc(arena, (noriginal + DEAD_LETTER_HEADERS) * sizeof *w.headers)};
     struct slice first_failed_at = {NULL, 0};

@@ -14,7 +14,8 @@ static bool end_by(struct task *t, enum event_kind kind)
     return t->ending != NULL;
 }
 
-void task_end_failed(struct task *t, enum error_class class, const char *code, const char *message, const char *stage, bool retryable)
+void task_end_failed(struct task *t, enum error_class class, const char *code, const char *message, const char *stage,
+                     bool retryable)
 {
     struct slice text = keep(t, message);
 
@@ -36,7 +37,8 @@ void task_end_cancelled(struct task *t, const char *reason)
 {
     if (!end_by(t, EVENT_CANCELLED))
         return;
-    t->ending->cancelled = (struct event_cancelled){.by = SLICE("user"), .reason = slice_of(reason), .output = t->history.content};
+    t->ending->cancelled =
+        (struct event_cancelled){.by = SLICE("user"), .reason = slice_of(reason), .output = t->history.content};
 }
 
 void task_give_up(struct task *t, struct error error)
@@ -58,9 +60,11 @@ static void look_at_deadlines(struct task *t)
     if (t->ending || !t->loaded || t->state == TASK_SETTLING)
         return;
     if (t->deadline_at_ms >= 0 && clock_wall_ms() >= t->deadline_at_ms)
-        task_end_failed(t, CLASS_LIMIT, "deadline_exceeded", "the caller's deadline_at passed before the task ended", "deadline", false);
+        task_end_failed(t, CLASS_LIMIT, "deadline_exceeded", "the caller's deadline_at passed before the task ended", "deadline",
+                        false);
     else if (t->state != TASK_WAITING && now >= t->deadline_ms)
-        task_end_failed(t, CLASS_TIMEOUT, "agent_deadline", "the agent's deadline passed before the task ended", "deadline", true);
+        task_end_failed(t, CLASS_TIMEOUT, "agent_deadline", "the agent's deadline passed before the task ended", "deadline",
+                        true);
 }
 
 /* The group is full and the task was told to end. */

@@ -15,12 +15,13 @@ static struct error make_model(struct worker *w, struct model *m, const struct c
         n = snprintf(m->authorization, sizeof m->authorization, "Bearer %s", c->key.value);
     if (n >= (int)sizeof m->authorization)
         return error_make(CLASS_CONFIG, "key_too_long", "a model's key has more than 2,000 bytes");
-    return http_endpoint_new(w->http,
-                             &(struct http_endpoint_options){.url = c->url,
-                                                             .ca_file = c->ca_file,
-                                                             .connect_timeout_ms = c->connect_timeout_ms,
-                                                             .max_connections = c->max_connections > 0 ? (size_t)c->max_connections : 0},
-                             &m->endpoint);
+    return http_endpoint_new(
+        w->http,
+        &(struct http_endpoint_options){.url = c->url,
+                                        .ca_file = c->ca_file,
+                                        .connect_timeout_ms = c->connect_timeout_ms,
+                                        .max_connections = c->max_connections > 0 ? (size_t)c->max_connections : 0},
+        &m->endpoint);
 }
 
 static struct error make_tool(struct worker *w, struct tool *t, const struct tool_definition *d)
@@ -38,14 +39,17 @@ static struct error add_tools(struct worker *w, struct agent *a)
             if (slice_is(w->tools[k].definition->name, a->config->tools[i]))
                 found = &w->tools[k];
         if (!found) {
-            log_error(w->log, "worker.tool_missing", LOG_SLICE("agent_id", a->name), LOG_TEXT("tool_name", a->config->tools[i]),
-                      LOG_TEXT("folder", w->config->tool_definitions),
-                      LOG_TEXT("action", "put a JSON file that defines it into the folder tool_definitions names, or take it from the agent's tools"));
+            log_error(
+                w->log, "worker.tool_missing", LOG_SLICE("agent_id", a->name), LOG_TEXT("tool_name", a->config->tools[i]),
+                LOG_TEXT("folder", w->config->tool_definitions),
+                LOG_TEXT(
+                    "action",
+                    "put a JSON file that defines it into the folder tool_definitions names, or take it from the agent's tools"));
             return error_make(CLASS_CONFIG, "tool_missing", "an agent names a tool that no file defines");
         }
         a->tools[a->ntools] = found;
-        a->frozen[a->ntools++] = (struct frozen_tool){found->definition->name, found->definition->version, found->definition->repeatable,
-                                                         found->definition->fail_on_unknown};
+        a->frozen[a->ntools++] = (struct frozen_tool){found->definition->name, found->definition->version,
+                                                      found->definition->repeatable, found->definition->fail_on_unknown};
     }
     return error_none();
 }
@@ -59,7 +63,8 @@ static struct error render(struct agent *a)
     bool failed_any;
 
     for (size_t i = 0; i < a->ntools; i++)
-        tools[i] = (struct openai_tool){a->tools[i]->definition->name, a->tools[i]->definition->description, a->tools[i]->definition->parameters};
+        tools[i] = (struct openai_tool){a->tools[i]->definition->name, a->tools[i]->definition->description,
+                                        a->tools[i]->definition->parameters};
     for (size_t i = 0; i < a->nmodels; i++) {
         const struct config_model *m = a->models[i]->config;
 
@@ -117,7 +122,8 @@ static struct error load_tools(struct worker *w)
     w->tool_set = tool_set_load(w->config->tool_definitions, &report);
     for (size_t i = 0; i < report.count; i++)
         log_error(w->log, "worker.tool_file", LOG_TEXT("problem", report.problems[i].text));
-    return w->tool_set ? error_none() : error_make(CLASS_CONFIG, "tool_definitions", "the tool files can't be used; see the lines before");
+    return w->tool_set ? error_none()
+                       : error_make(CLASS_CONFIG, "tool_definitions", "the tool files can't be used; see the lines before");
 }
 
 struct error worker_make_agents(struct worker *w)

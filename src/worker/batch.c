@@ -53,7 +53,8 @@ static int by_offset(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* How many of the share's results fit: their bits must fit into the commit's metadata; what does not fit waits, in offset order. */
+/* How many of the share's results fit: their bits must fit into the commit's metadata; what does not fit waits, in offset order.
+ */
 static bool fit(struct share *s, char *text, size_t *len)
 {
     if (s->nsettles)
@@ -114,8 +115,8 @@ static void gather(struct worker *w, struct draft *d)
     }
 }
 
-/* Second pass: the chosen ones move to the batch, in the order of the queue, so that an event never leaves after its result. A task's events
- * go with it or before it. */
+/* Second pass: the chosen ones move to the batch, in the order of the queue, so that an event never leaves after its result. A
+ * task's events go with it or before it. */
 static void move(struct worker *w, struct draft *d, const struct list_node *end)
 {
     struct list_node *n = w->outbox.first, *next;
@@ -165,7 +166,8 @@ static bool add_offsets(struct draft *d)
         s->owned->held_back = false;
         if (!fit(s, text, &len))
             return false;
-        if (!s->owned->held_back && !kafka_batch_add_offset(d->batch, &p, offsets_watermark(s->finished), (struct slice){text, len}))
+        if (!s->owned->held_back &&
+            !kafka_batch_add_offset(d->batch, &p, offsets_watermark(s->finished), (struct slice){text, len}))
             return false;
         s->owned->restate &= s->owned->held_back;
     }

@@ -90,7 +90,9 @@ static bool is_stored(const struct kafka_batch *b, const struct kafka_result *r,
             continue;
         if (r->stored[i].offset > record->waiting.offset)
             return true;
-        finished = r->stored[i].offset < 0 ? NULL : offsets_decode(r->stored[i].offset, r->stored[i].metadata.at, r->stored[i].metadata.len, &why);
+        finished = r->stored[i].offset < 0
+                       ? NULL
+                       : offsets_decode(r->stored[i].offset, r->stored[i].metadata.at, r->stored[i].metadata.len, &why);
         stored = finished && offsets_is_finished(finished, record->waiting.offset);
         offsets_free(finished);
         return stored;
@@ -135,7 +137,8 @@ static void batch_done(void *context, struct kafka_batch *b, const struct kafka_
             worker_wake(w, OUTAGE_FENCE);
         }
     } else {
-        log_warn(w->log, "kafka.batch_aborted", LOG_ERROR(r->why), LOG_TEXT("kafka_error", r->name), LOG_INT("records", kafka_batch_records(b)));
+        log_warn(w->log, "kafka.batch_aborted", LOG_ERROR(r->why), LOG_TEXT("kafka_error", r->name),
+                 LOG_INT("records", kafka_batch_records(b)));
         w->commits_blocked |= r->needs_lost;
     }
     if (r->record_refused) {
@@ -143,8 +146,12 @@ static void batch_done(void *context, struct kafka_batch *b, const struct kafka_
 
         for (struct list_node *n = w->batch.first; n; n = n->next) /* its task may be gone */
             if (list_entry(n, struct outgoing, in_queue) == o && !outgoing_refused(o)) {
-                log_error(w->log, "kafka.record_refused", LOG_SLICE("task_id", o->task->input.task_id), LOG_TEXT("kafka_error", r->name),
-                          LOG_TEXT("action", "raise max.message.bytes of the output topics to 8 MiB (stepmill topics create --dry-run compares)"));
+                log_error(
+                    w->log, "kafka.record_refused", LOG_SLICE("task_id", o->task->input.task_id),
+                    LOG_TEXT("kafka_error", r->name),
+                    LOG_TEXT(
+                        "action",
+                        "raise max.message.bytes of the output topics to 8 MiB (stepmill topics create --dry-run compares)"));
                 worker_stop_now(w, true);
                 break;
             }

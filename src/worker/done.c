@@ -1,4 +1,5 @@
-/* After a commit Redis learns that the task is done: repeated while the process lives, bounded, harmless to lose (DELIVERY §2). */
+/* After a commit Redis learns that the task is done: repeated while the process lives, bounded, harmless to lose (DELIVERY §2).
+ */
 #include <stdlib.h>
 
 #include "worker.h"

@@ -8,7 +8,8 @@
 
 static struct error no_memory(void)
 {
-    return error_make(CLASS_INTERNAL, "out_of_memory", "no memory left for the task; give the worker more, or lower max_in_flight");
+    return error_make(CLASS_INTERNAL, "out_of_memory",
+                      "no memory left for the task; give the worker more, or lower max_in_flight");
 }
 
 static struct slice hex_copy(struct task *t, const uint8_t *bytes, size_t n)
@@ -143,7 +144,8 @@ static void fetch_for_cell(struct task *t, uint32_t schema_id, struct error erro
         return;
     }
     log_error(t->worker->log, "task.cell_unreadable", LOG_SLICE("task_id", t->input.task_id), LOG_INT("schema_id", schema_id),
-              LOG_ERROR(error), LOG_TEXT("action", "the task waits; run a worker of the version that wrote it, or look at its checkpoint"));
+              LOG_ERROR(error),
+              LOG_TEXT("action", "the task waits; run a worker of the version that wrote it, or look at its checkpoint"));
     task_wait(t, OUTAGE_VERSION, loop_now_ms(t->worker->loop) + 60000);
 }
 
@@ -206,8 +208,8 @@ bool task_refold(struct task *t, const struct cell *cells, size_t ncells)
         if (same_cell(old, nold, cells[i].seq, &cells[i]))
             h->cells[cells[i].seq].emitted = old[cells[i].seq].emitted;
     }
-    if (t->writing.model_seq >= 0 && t->writing.model_tokens && (t->writing.model_seq >= h->ncells ||
-                                                                 !same_cell(old, nold, t->writing.model_seq, &h->cells[t->writing.model_seq])))
+    if (t->writing.model_seq >= 0 && t->writing.model_tokens &&
+        (t->writing.model_seq >= h->ncells || !same_cell(old, nold, t->writing.model_seq, &h->cells[t->writing.model_seq])))
         worker_count(t->worker->numbers->tokens_unrecorded, (double)t->writing.model_tokens); /* our answer became no cell */
     t->writing = (struct cells_writing){.group_first = h->group_first < 0 ? 0 : h->group_first, .model_seq = -1};
     /* Calls under way go on when the answer that asked for them is the same. */

@@ -7,7 +7,8 @@
 static const double duration_bounds[] = {0.5, 1, 2, 5, 10, 30, 60, 120};
 static const double step_bounds[] = {1, 2, 3, 5, 8, 10, 15, 20, 25};
 
-#define NAMES(...) (sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *)), (const char *[]){__VA_ARGS__}
+#define NAMES(...)                                                                                                               \
+    (sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *)), (const char *[]) { __VA_ARGS__ }
 
 static struct metric *counter(struct metrics *m, const char *name, const char *help)
 {
@@ -16,10 +17,12 @@ static struct metric *counter(struct metrics *m, const char *name, const char *h
 
 static void make_numbers(struct metrics *m, struct worker_numbers *n)
 {
-    n->tasks = metrics_counter(m, "agent_tasks_total", "Tasks that ended and whose result is committed.", NAMES("agent_id", "status"));
-    n->task_duration = metrics_histogram(m, "agent_task_duration_seconds", "From TaskStarted to the terminal event.", NAMES("agent_id"), 8,
-                                         duration_bounds);
-    n->tokens = metrics_counter(m, "agent_llm_tokens_total", "Tokens of model calls, as the provider counted them.", NAMES("agent_id", "token_type"));
+    n->tasks =
+        metrics_counter(m, "agent_tasks_total", "Tasks that ended and whose result is committed.", NAMES("agent_id", "status"));
+    n->task_duration = metrics_histogram(m, "agent_task_duration_seconds", "From TaskStarted to the terminal event.",
+                                         NAMES("agent_id"), 8, duration_bounds);
+    n->tokens = metrics_counter(m, "agent_llm_tokens_total", "Tokens of model calls, as the provider counted them.",
+                                NAMES("agent_id", "token_type"));
     n->tool_calls = metrics_counter(m, "agent_tool_calls_total", "Tool calls answered.", NAMES("tool_name", "status"));
     n->steps = metrics_histogram(m, "agent_steps_per_task", "Model calls per task.", NAMES("agent_id"), 9, step_bounds);
     n->dead_letters = metrics_counter(m, "stepmill_dead_letters_total", "Dead letters written.", NAMES("agent_id", "class"));
@@ -41,7 +44,10 @@ static void make_numbers(struct metrics *m, struct worker_numbers *n)
 
 void worker_count(struct metric *m, double n) { metric_add(m, n); }
 
-static void gauge(struct metrics *m, const char *name, const char *help, double v) { metric_set(metric_of(metrics_gauge(m, name, help, 0, NULL), NULL), v); }
+static void gauge(struct metrics *m, const char *name, const char *help, double v)
+{
+    metric_set(metric_of(metrics_gauge(m, name, help, 0, NULL), NULL), v);
+}
 
 /* Gauges are read when somebody asks. */
 static void refresh(void *ctx)
@@ -67,8 +73,10 @@ static void refresh(void *ctx)
     gauge(w->metrics, "stepmill_redis_up", "1 while Redis takes writes.", redis_is_up(w->redis));
     gauge(w->metrics, "stepmill_http_requests_running", "Requests to models and tools under way.", (double)http.running);
     gauge(w->metrics, "stepmill_http_connections", "Connections to models and tools.", (double)http.connections);
-    gauge(w->metrics, "stepmill_loop_slow_turns", "Turns of the loop that took over 100 ms of CPU: each is a bug.", (double)loop.slow_turns);
-    gauge(w->metrics, "stepmill_loop_longest_turn_seconds", "Longest turn of the loop since the last scrape, CPU time.", (double)loop.longest_us / 1e6);
+    gauge(w->metrics, "stepmill_loop_slow_turns", "Turns of the loop that took over 100 ms of CPU: each is a bug.",
+          (double)loop.slow_turns);
+    gauge(w->metrics, "stepmill_loop_longest_turn_seconds", "Longest turn of the loop since the last scrape, CPU time.",
+          (double)loop.longest_us / 1e6);
     loop_stats_restart_longest(w->loop);
 }
 
@@ -82,9 +90,10 @@ void worker_count_result(struct task *t, const struct task_result *r)
     metric_observe(metric_of(n->steps, &agent), r->steps_used);
     metric_add(metric_of(n->tokens, (struct slice[]){agent, SLICE("prompt")}), (double)r->prompt_tokens);
     metric_add(metric_of(n->tokens, (struct slice[]){agent, SLICE("completion")}), (double)r->completion_tokens);
-    log_info(t->worker->log, "agent.task.completed", LOG_SLICE("task_id", r->task_id), LOG_SLICE("agent_id", agent), LOG_SLICE("status", r->status),
-             LOG_SLICE("error", r->error), LOG_INT("steps", r->steps_used), LOG_INT("tokens", r->tokens_used),
-             LOG_INT("tool_calls", r->tool_calls), LOG_INT("duration_ms", r->duration_ms), LOG_SLICE("trace_id", t->history.trace_id));
+    log_info(t->worker->log, "agent.task.completed", LOG_SLICE("task_id", r->task_id), LOG_SLICE("agent_id", agent),
+             LOG_SLICE("status", r->status), LOG_SLICE("error", r->error), LOG_INT("steps", r->steps_used),
+             LOG_INT("tokens", r->tokens_used), LOG_INT("tool_calls", r->tool_calls), LOG_INT("duration_ms", r->duration_ms),
+             LOG_SLICE("trace_id", t->history.trace_id));
 }
 
 static void put_dependency(struct buf *b, const char *name, bool ok, const char *code, const char *detail)
@@ -144,7 +153,8 @@ bool worker_is_ready(struct worker *w, struct buf *detail)
     buf_put_text(&rest, "{");
     put_dependency(&rest, "kafka", kafka, trouble, NULL);
     put_dependency(&rest, "redis", !failed(redis), redis.code, redis.text);
-    put_dependency(&rest, "schema_registry", registry.ready, registry.ready ? NULL : registry.error.code, registry.ready ? NULL : registry.detail);
+    put_dependency(&rest, "schema_registry", registry.ready, registry.ready ? NULL : registry.error.code,
+                   registry.ready ? NULL : registry.detail);
     models = put_models(w, &rest);
     buf_printf(detail, "{\"status\":\"%s\",\"dependencies\":", !ready ? "unready" : models ? "ready" : "degraded");
     buf_put_slice(detail, buf_slice(&rest));
@@ -195,6 +205,7 @@ struct error worker_serve(struct worker *w)
     make_numbers(w->metrics, w->numbers);
     metrics_on_write(w->metrics, refresh, w);
     return http_server_new(w->loop, w->log,
-                           &(struct http_server_options){.listen = w->config->http.listen, .routes = routes, .route_count = sizeof routes / sizeof *routes},
+                           &(struct http_server_options){
+                               .listen = w->config->http.listen, .routes = routes, .route_count = sizeof routes / sizeof *routes},
                            &w->server);
 }

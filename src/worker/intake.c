@@ -25,13 +25,15 @@ static struct agent *agent_of(struct worker *w, const char *topic)
 static struct offsets *finished_of(struct worker *w, const struct kafka_assigned *p, int64_t start)
 {
     const char *why = "";
-    struct offsets *finished = offsets_decode(start, p->metadata.at ? p->metadata.at : "", p->committed < 0 ? 0 : p->metadata.len, &why);
+    struct offsets *finished =
+        offsets_decode(start, p->metadata.at ? p->metadata.at : "", p->committed < 0 ? 0 : p->metadata.len, &why);
 
     if (finished)
         return finished;
-    log_error(w->log, "kafka.metadata_unreadable", LOG_TEXT("topic", p->topic), LOG_INT("partition", p->partition), LOG_INT("offset", start),
-              LOG_TEXT("reason", why),
-              LOG_TEXT("action", "records above the offset are read again; those already answered are recognised by their task_id"));
+    log_error(
+        w->log, "kafka.metadata_unreadable", LOG_TEXT("topic", p->topic), LOG_INT("partition", p->partition),
+        LOG_INT("offset", start), LOG_TEXT("reason", why),
+        LOG_TEXT("action", "records above the offset are read again; those already answered are recognised by their task_id"));
     return offsets_new(start);
 }
 
@@ -57,8 +59,8 @@ static int64_t on_assigned(void *context, const struct kafka_assigned *p)
     partition_init(&o->partition, agent->topic, p->partition, p->assignment, finished);
     list_append(&w->owned, &o->node);
     w->commits_blocked = false;
-    log_info(w->log, "kafka.partition.assigned", LOG_TEXT("topic", p->topic), LOG_INT("partition", p->partition), LOG_INT("offset", start),
-             LOG_BOOL("from_beginning", p->committed < 0));
+    log_info(w->log, "kafka.partition.assigned", LOG_TEXT("topic", p->topic), LOG_INT("partition", p->partition),
+             LOG_INT("offset", start), LOG_BOOL("from_beginning", p->committed < 0));
     return p->committed >= 0 ? p->committed : KAFKA_OFFSET_BEGINNING;
 }
 
@@ -101,7 +103,8 @@ static void on_record(void *context, const struct kafka_record *r)
     }
     record_free(copy);
     if (taken == PARTITION_NO_MEMORY) { /* skipping it would lose it: stop, the successor reads it again */
-        log_error(w->log, "worker.out_of_memory", LOG_TEXT("topic", r->topic), LOG_INT("partition", r->partition), LOG_INT("offset", r->offset));
+        log_error(w->log, "worker.out_of_memory", LOG_TEXT("topic", r->topic), LOG_INT("partition", r->partition),
+                  LOG_INT("offset", r->offset));
         worker_stop_now(w, true);
     }
 }
@@ -115,7 +118,8 @@ static bool may_admit(const struct worker *w, const struct owned *o, const struc
         return false;
     if (partition_at_watermark(&o->partition, next))
         return true; /* limits or not: a full house must not wait for itself */
-    return a->in_flight < limit && w->tasks[TASK_SETTLING].count < limit && systemic_admits(&a->systemic, a->in_flight, loop_now_ms(w->loop));
+    return a->in_flight < limit && w->tasks[TASK_SETTLING].count < limit &&
+           systemic_admits(&a->systemic, a->in_flight, loop_now_ms(w->loop));
 }
 
 static bool admit_one(struct worker *w, struct owned *o)
@@ -244,9 +248,10 @@ static void on_stopped(void *context, const struct kafka_partition *p, struct er
     struct worker *w = context;
     struct owned *o = worker_owned(w, p->topic, p->partition);
 
-    log_error(w->log, "kafka.partition.stopped", LOG_TEXT("topic", p->topic), LOG_INT("partition", p->partition), LOG_ERROR(why),
-              LOG_TEXT("detail", detail),
-              LOG_TEXT("action", "decide where to go on: stepmill offsets set --topic … --partition … --to beginning|latest|OFFSET"));
+    log_error(
+        w->log, "kafka.partition.stopped", LOG_TEXT("topic", p->topic), LOG_INT("partition", p->partition), LOG_ERROR(why),
+        LOG_TEXT("detail", detail),
+        LOG_TEXT("action", "decide where to go on: stepmill offsets set --topic … --partition … --to beginning|latest|OFFSET"));
     if (o)
         worker_drop_owned(w, o, false);
 }

@@ -130,7 +130,8 @@ static void begin(struct task *t)
     if (!task_start(t))
         return;
     if (budget > 0 && t->session_tokens >= budget) {
-        snprintf(message, sizeof message, "the session has used %lld of its %lld tokens", (long long)t->session_tokens, (long long)budget);
+        snprintf(message, sizeof message, "the session has used %lld of its %lld tokens", (long long)t->session_tokens,
+                 (long long)budget);
         task_end_failed(t, CLASS_LIMIT, "session_budget_exceeded", message, "loading", false);
     }
     task_continue(t);
@@ -192,12 +193,12 @@ static void resume(struct task *t)
 
     t->loaded = true;
     hex_decode(t->trace.trace_id, sizeof t->trace.trace_id, h->trace_id); /* one trace for the whole task, whoever runs it */
-    if (h->reopened_deadline_ms >= 0) { /* a redrive has a deadline of its own */
+    if (h->reopened_deadline_ms >= 0) {                                   /* a redrive has a deadline of its own */
         t->deadline_at_ms = -1;
         t->deadline_ms = loop_now_ms(t->worker->loop) + h->reopened_deadline_ms - clock_wall_ms();
     }
-    log_info(t->worker->log, "agent.checkpoint.restored", LOG_SLICE("task_id", t->input.task_id), LOG_SLICE("agent_id", t->agent->name),
-             LOG_INT("events", h->ncells), LOG_INT("steps", h->steps_used));
+    log_info(t->worker->log, "agent.checkpoint.restored", LOG_SLICE("task_id", t->input.task_id),
+             LOG_SLICE("agent_id", t->agent->name), LOG_INT("events", h->ncells), LOG_INT("steps", h->steps_used));
     task_emit_all(t);
     task_continue(t);
 }
@@ -215,8 +216,9 @@ void task_stand(struct task *t, const struct cells_answer *a)
 
     t->standing = standing_of(&record, &cells, &done);
     if (t->standing != STANDING_NEW && t->standing != STANDING_RESUME)
-        log_info(t->worker->log, "task.standing", LOG_SLICE("task_id", t->input.task_id), LOG_TEXT("standing", standing_name(t->standing)),
-                 LOG_INT("partition", t->record->partition), LOG_INT("offset", t->record->waiting.offset));
+        log_info(t->worker->log, "task.standing", LOG_SLICE("task_id", t->input.task_id),
+                 LOG_TEXT("standing", standing_name(t->standing)), LOG_INT("partition", t->record->partition),
+                 LOG_INT("offset", t->record->waiting.offset));
     switch (t->standing) {
     case STANDING_NEW:
         begin(t);
@@ -257,8 +259,9 @@ void task_loaded(struct task *t, const struct cells_answer *a)
         t->loaded = true;
         if (t->history.phase == HISTORY_EMPTY && !task_start(t))
             return;
-        task_end_failed(t, CLASS_EXHAUSTED, "crash_loop", "the task was begun again and again without getting further: it seems to kill its worker",
-                        "loading", true);
+        task_end_failed(t, CLASS_EXHAUSTED, "crash_loop",
+                        "the task was begun again and again without getting further: it seems to kill its worker", "loading",
+                        true);
     }
     if (a->cancel && !t->ending)
         t->cancel_asked = true;
@@ -284,7 +287,8 @@ void task_redriven(struct task *t, const struct cells_answer *a)
     if (!task_adopt(t, &a->cells[0]))
         return;
     t->writing.group_first = t->history.group_first;
-    if (!origin_equal(&t->history.origin, &(struct origin){slice_of(t->record->topic), t->record->partition, t->record->waiting.offset}))
+    if (!origin_equal(&t->history.origin,
+                      &(struct origin){slice_of(t->record->topic), t->record->partition, t->record->waiting.offset}))
         task_stand(t, a);
     else
         resume(t);

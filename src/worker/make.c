@@ -49,11 +49,12 @@ static void on_redis(void *ctx, bool up, struct error why)
     log_info(w->log, "redis.up", LOG_TEXT("version", info->version), LOG_TEXT("maxmemory_policy", info->maxmemory_policy),
              LOG_TEXT("appendonly", info->appendonly), LOG_TEXT("appendfsync", info->appendfsync),
              LOG_TEXT("promise",
-                      strcmp(info->appendonly, "yes") != 0           ? "a crash of Redis forgets all steps: they would be paid for again"
+                      strcmp(info->appendonly, "yes") != 0 ? "a crash of Redis forgets all steps: they would be paid for again"
                       : strcmp(info->appendfsync, "always") == 0 ? "no acknowledged step is paid for again"
                                                                  : "a crash of Redis forgets about the last second's steps"));
     if (strcmp(info->maxmemory_policy, "noeviction") != 0)
-        log_warn(w->log, "redis.may_evict", LOG_TEXT("maxmemory_policy", info->maxmemory_policy), LOG_TEXT("action", "set maxmemory-policy noeviction"));
+        log_warn(w->log, "redis.may_evict", LOG_TEXT("maxmemory_policy", info->maxmemory_policy),
+                 LOG_TEXT("action", "set maxmemory-policy noeviction"));
     worker_wake(w, OUTAGE_REDIS);
     worker_done_retry(w);
 }
@@ -81,12 +82,14 @@ struct error worker_start_kafka(struct worker *w)
     for (size_t i = 0; topics && i < w->nagents; i++)
         topics[i] = w->agents[i].topic;
     if (topics)
-        error = kafka_source_start(&w->source, loop_base(w->loop),
-                                   &(struct kafka_source_options){.kafka = options, .group_id = w->group, .topics = topics, .ntopics = w->nagents},
-                                   &intake_events, w, detail, sizeof detail);
+        error = kafka_source_start(
+            &w->source, loop_base(w->loop),
+            &(struct kafka_source_options){.kafka = options, .group_id = w->group, .topics = topics, .ntopics = w->nagents},
+            &intake_events, w, detail, sizeof detail);
     if (!failed(error))
         error = kafka_txn_start(&w->txn, loop_base(w->loop), w->source,
-                                &(struct kafka_txn_options){.kafka = options, .transactional_id = w->transactional_id, .topics = outputs, .ntopics = 3},
+                                &(struct kafka_txn_options){
+                                    .kafka = options, .transactional_id = w->transactional_id, .topics = outputs, .ntopics = 3},
                                 &commit_events, w, detail, sizeof detail);
     if (failed(error))
         log_error(w->log, "worker.kafka_start", LOG_ERROR(error), LOG_TEXT("detail", detail));
@@ -107,7 +110,10 @@ static struct error make_clients(struct worker *w)
     struct error error = http_client_new(w->loop, w->log, &(struct http_client_options){0}, &w->http);
 
     if (!failed(error))
-        error = registry_new(&(struct registry_options){.loop = w->loop, .client = w->http, .log = w->log, .config = &c->registry,
+        error = registry_new(&(struct registry_options){.loop = w->loop,
+                                                        .client = w->http,
+                                                        .log = w->log,
+                                                        .config = &c->registry,
                                                         .limits = {.bytes = (size_t)c->limits.schema, .fields = 2000}},
                              &w->registry);
     if (!failed(error))
@@ -116,15 +122,23 @@ static struct error make_clients(struct worker *w)
         error = registry_want(w->registry, w->result_subject, OWN_RESULT);
     if (!failed(error))
         error = redis_new(w->loop, w->log,
-                          &(struct redis_options){.url = c->redis.url, .user = c->redis.username, .password = c->redis.password.value,
-                                                  .ca_file = c->redis.tls.ca_file, .cert_file = c->redis.tls.certificate_file,
-                                                  .key_file = c->redis.tls.key_file, .connect_timeout_ms = c->redis.connect_timeout_ms,
-                                                  .call_timeout_ms = c->redis.timeout_ms, .on_state = on_redis, .ctx = w},
+                          &(struct redis_options){.url = c->redis.url,
+                                                  .user = c->redis.username,
+                                                  .password = c->redis.password.value,
+                                                  .ca_file = c->redis.tls.ca_file,
+                                                  .cert_file = c->redis.tls.certificate_file,
+                                                  .key_file = c->redis.tls.key_file,
+                                                  .connect_timeout_ms = c->redis.connect_timeout_ms,
+                                                  .call_timeout_ms = c->redis.timeout_ms,
+                                                  .on_state = on_redis,
+                                                  .ctx = w},
                           &w->redis);
     if (failed(error))
         return error;
-    w->cells = cells_new(w->redis, w->log, &(struct cells_options){.prefix = c->redis.prefix, .session_bytes = c->limits.session_memory,
-                                                                   .answered = on_cells, .ctx = w});
+    w->cells =
+        cells_new(w->redis, w->log,
+                  &(struct cells_options){
+                      .prefix = c->redis.prefix, .session_bytes = c->limits.session_memory, .answered = on_cells, .ctx = w});
     return w->cells ? error_none() : error_make(CLASS_CONFIG, "redis_prefix", "redis.prefix is too long, or no memory is left");
 }
 
@@ -155,7 +169,8 @@ void worker_free(struct worker *w)
 
     while (w->owned.first)
         worker_drop_owned(w, list_entry(w->owned.first, struct owned, node), orderly);
-    for (int64_t until = clock_mono_ms() + LAST_WORDS_MS; w->cells && w->unsettled.count && redis_is_up(w->redis) && clock_mono_ms() < until;)
+    for (int64_t until = clock_mono_ms() + LAST_WORDS_MS;
+         w->cells && w->unsettled.count && redis_is_up(w->redis) && clock_mono_ms() < until;)
         loop_turn(w->loop, true);
     worker_reap(w);
     kafka_txn_free(w->txn);

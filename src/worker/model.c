@@ -35,15 +35,18 @@ static void call_failed(struct task *t, struct model *m, struct error error, int
     int64_t now = loop_now_ms(w->loop);
 
     if (endpoint_failed(&m->health, &policy, error, wait_ms, now, &w->seed))
-        log_error(w->log, "model.breaker.open", LOG_TEXT("model", m->config->name), LOG_ERROR(error), LOG_TEXT("provider_message", t->provider_message),
-                  LOG_TEXT("detail", a->detail), LOG_INT("open_ms", m->health.open_until_ms - now),
-                  LOG_TEXT("action", error.class == CLASS_WAIT ? "check key, quota and model name of this entry; tasks wait meanwhile"
-                                                               : "tasks go to the next model of the cascade, or wait"));
+        log_error(w->log, "model.breaker.open", LOG_TEXT("model", m->config->name), LOG_ERROR(error),
+                  LOG_TEXT("provider_message", t->provider_message), LOG_TEXT("detail", a->detail),
+                  LOG_INT("open_ms", m->health.open_until_ms - now),
+                  LOG_TEXT("action", error.class == CLASS_WAIT
+                                         ? "check key, quota and model name of this entry; tasks wait meanwhile"
+                                         : "tasks go to the next model of the cascade, or wait"));
     cascade_failed(&t->cascade, index_of(t->agent, m), error, now);
     note_attempt(t, slice_of(m->config->name), error, 0, now - t->model_began_ms);
     count_call(t, m, error.code);
     if (t->agent->nmodels > 1)
-        log_info(w->log, "llm.fallback", LOG_SLICE("task_id", t->input.task_id), LOG_TEXT("from_model", m->config->name), LOG_TEXT("reason", error.code));
+        log_info(w->log, "llm.fallback", LOG_SLICE("task_id", t->input.task_id), LOG_TEXT("from_model", m->config->name),
+                 LOG_TEXT("reason", error.code));
     if (error.class == CLASS_LIMIT)
         task_end_failed(t, CLASS_LIMIT, error.code, t->provider_message[0] ? t->provider_message : error.text, "model", false);
 }
@@ -158,7 +161,8 @@ static void end_by_cascade(struct task *t, enum error_class class)
         task_wait(t, OUTAGE_SYSTEMIC, look_again_ms);
         return;
     }
-    snprintf(message, sizeof message, "%s%s%s", last.text ? last.text : "no model answered", t->provider_message[0] ? ": " : "", t->provider_message);
+    snprintf(message, sizeof message, "%s%s%s", last.text ? last.text : "no model answered", t->provider_message[0] ? ": " : "",
+             t->provider_message);
     task_end_failed(t, class, last.code ? last.code : "no_model", message, "model", class == CLASS_EXHAUSTED);
     task_continue(t);
 }
@@ -178,7 +182,8 @@ static bool must_wait_its_turn(struct task *t)
 void task_call_model(struct task *t)
 {
     struct worker *w = t->worker;
-    struct cascade_policy policy = {w->config->retry.model_rounds, w->config->retry.model_backoff.min_ms, w->config->retry.model_backoff.max_ms};
+    struct cascade_policy policy = {w->config->retry.model_rounds, w->config->retry.model_backoff.min_ms,
+                                    w->config->retry.model_backoff.max_ms};
     int64_t now = loop_now_ms(w->loop);
     struct cascade_choice choice;
 
@@ -223,7 +228,8 @@ void task_cancel_model(struct task *t)
     if (!t->model_attempt)
         return;
     http_cancel(t->worker->http, t->model_request);
-    endpoint_failed(&t->model->health, &(struct endpoint_policy){1, 0}, error_make(CLASS_LOST, "cancelled", ""), 0, 0, &t->worker->seed);
+    endpoint_failed(&t->model->health, &(struct endpoint_policy){1, 0}, error_make(CLASS_LOST, "cancelled", ""), 0, 0,
+                    &t->worker->seed);
     worker_count(t->worker->numbers->wasted, 1);
     t->model_attempt = 0;
     t->model_request = 0;

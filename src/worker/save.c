@@ -61,8 +61,8 @@ static void add_memory(struct task *t, struct cells_record *record)
     const struct history *h = &t->history;
 
     record->messages_seq = -1;
-    if (h->phase != HISTORY_ENDED || h->end_kind != EVENT_COMPLETED || h->cells[h->group_first].state == CELL_STORED || !h->completed.output.at ||
-        !t->agent->config->session_memory)
+    if (h->phase != HISTORY_ENDED || h->end_kind != EVENT_COMPLETED || h->cells[h->group_first].state == CELL_STORED ||
+        !h->completed.output.at || !t->agent->config->session_memory)
         return;
     if (turn_texts(t, record->messages))
         record->messages_seq = h->group_first;

@@ -42,7 +42,8 @@ static void enqueue(struct worker *w, struct outgoing *o)
     worker_commit_soon(w);
 }
 
-static bool add_headers(struct task *t, struct kafka_output *out, int32_t seq, const struct digest *digest, const char *type, size_t extra)
+static bool add_headers(struct task *t, struct kafka_output *out, int32_t seq, const struct digest *digest, const char *type,
+                        size_t extra)
 {
     struct kafka_header *headers = arena_alloc(t->arena, (CLOUD_EVENT_HEADERS + 1 + extra) * sizeof *headers);
     char traceparent[TRACEPARENT_SIZE];
@@ -105,7 +106,8 @@ static bool add_result(struct task *t, struct outgoing *o, const struct task_res
 {
     struct kafka_output *out = &o->outputs[o->noutputs];
 
-    *out = (struct kafka_output){.topic = t->worker->config->topics.results, .key = r->session_id, .value = encode_result(t, r), .tag = 1};
+    *out = (struct kafka_output){
+        .topic = t->worker->config->topics.results, .key = r->session_id, .value = encode_result(t, r), .tag = 1};
     if (!out->value.at || !add_headers(t, out, seq, digest, "AgentTaskResult", 0))
         return false;
     o->noutputs++;
@@ -142,7 +144,8 @@ static bool add_dead_letter(struct task *t, struct outgoing *o, struct dead_lett
     metric_add(metric_of(w->numbers->dead_letters, (struct slice[]){t->agent->name, letter.class}), 1);
     log_warn(w->log, "agent.task.dlq", LOG_SLICE("task_id", t->input.task_id), LOG_SLICE("target_agent", t->agent->name),
              LOG_INT("attempt_count", letter.attempts), LOG_SLICE("class", letter.class), LOG_SLICE("code", letter.code),
-             LOG_SLICE("original_error", letter.message), LOG_INT("partition", r->partition), LOG_INT("offset", r->waiting.offset));
+             LOG_SLICE("original_error", letter.message), LOG_INT("partition", r->partition),
+             LOG_INT("offset", r->waiting.offset));
     return true;
 }
 
@@ -169,8 +172,12 @@ static bool fill_poison(struct task *t, struct outgoing *o)
         if (!add_result(t, o, &r, 0, &(struct digest){{0}}))
             return false;
     }
-    return add_dead_letter(t, o, (struct dead_letter){.class = SLICE("poison"), .code = slice_of(t->poison.code), .stage = SLICE("decoding"),
-                                                      .message = slice_of(message), .attempts = 1});
+    return add_dead_letter(t, o,
+                           (struct dead_letter){.class = SLICE("poison"),
+                                                .code = slice_of(t->poison.code),
+                                                .stage = SLICE("decoding"),
+                                                .message = slice_of(message),
+                                                .attempts = 1});
 }
 
 static bool deserves_dead_letter(const struct event_failed *f)
@@ -194,9 +201,14 @@ static bool fill_end(struct task *t, struct outgoing *o)
         return false;
     if (h->end_kind != EVENT_FAILED || !deserves_dead_letter(&h->failed))
         return true;
-    return add_dead_letter(t, o, (struct dead_letter){.class = h->failed.class, .code = h->failed.code, .stage = h->failed.stage,
-                                                      .message = h->failed.message, .step = h->steps_used, .attempts = h->failed.attempts,
-                                                      .retryable = h->failed.retryable});
+    return add_dead_letter(t, o,
+                           (struct dead_letter){.class = h->failed.class,
+                                                .code = h->failed.code,
+                                                .stage = h->failed.stage,
+                                                .message = h->failed.message,
+                                                .step = h->steps_used,
+                                                .attempts = h->failed.attempts,
+                                                .retryable = h->failed.retryable});
 }
 
 static bool fill(struct task *t, struct outgoing *o)
@@ -238,7 +250,8 @@ void task_committed(struct task *t)
     bool ran = !failed(t->poison) && t->standing != STANDING_FINISHED && t->standing != STANDING_DUPLICATE;
 
     if (!partition_finish(&t->owned->partition, &t->record->waiting)) {
-        log_error(w->log, "worker.out_of_memory", LOG_TEXT("action", "the worker stops; its successor goes on from the committed offset"));
+        log_error(w->log, "worker.out_of_memory",
+                  LOG_TEXT("action", "the worker stops; its successor goes on from the committed offset"));
         worker_stop_now(w, true);
     }
     if (ran) {
@@ -246,7 +259,9 @@ void task_committed(struct task *t)
         struct task_result r = history_result(h, hex);
         struct cells_settle settle = {
             .task_id = t->input.task_id,
-            .done = {.status = h->end_kind == EVENT_COMPLETED ? DONE_COMPLETED : h->end_kind == EVENT_FAILED ? DONE_FAILED : DONE_CANCELLED,
+            .done = {.status = h->end_kind == EVENT_COMPLETED ? DONE_COMPLETED
+                               : h->end_kind == EVENT_FAILED  ? DONE_FAILED
+                                                              : DONE_CANCELLED,
                      .origin = record_origin(t->record),
                      .redrives = h->redrives,
                      .input_hash = t->input_hash},

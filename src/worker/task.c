@@ -9,8 +9,8 @@
 const char *task_state_name(enum task_state state)
 {
     static const char *const names[TASK_STATES] = {
-        [TASK_FETCHING] = "fetching", [TASK_LOADING] = "loading", [TASK_CALLING] = "calling",
-        [TASK_SAVING] = "saving",     [TASK_ACTING] = "acting",   [TASK_BACKOFF] = "backoff",
+        [TASK_FETCHING] = "fetching", [TASK_LOADING] = "loading",   [TASK_CALLING] = "calling",
+        [TASK_SAVING] = "saving",     [TASK_ACTING] = "acting",     [TASK_BACKOFF] = "backoff",
         [TASK_WAITING] = "waiting",   [TASK_SETTLING] = "settling", [TASK_GONE] = "gone",
     };
 
@@ -20,8 +20,9 @@ const char *task_state_name(enum task_state state)
 const char *outage_name(enum outage outage)
 {
     static const char *const names[OUTAGES] = {
-        [OUTAGE_NONE] = "none",       [OUTAGE_REDIS] = "redis",     [OUTAGE_REGISTRY] = "schema_registry", [OUTAGE_MODEL] = "model",
-        [OUTAGE_FENCE] = "membership", [OUTAGE_VERSION] = "newer_version", [OUTAGE_SUSPECT] = "suspect", [OUTAGE_SYSTEMIC] = "systemic",
+        [OUTAGE_NONE] = "none",       [OUTAGE_REDIS] = "redis",       [OUTAGE_REGISTRY] = "schema_registry",
+        [OUTAGE_MODEL] = "model",     [OUTAGE_FENCE] = "membership",  [OUTAGE_VERSION] = "newer_version",
+        [OUTAGE_SUSPECT] = "suspect", [OUTAGE_SYSTEMIC] = "systemic",
     };
 
     return names[outage];

@@ -3,7 +3,8 @@
  *     FETCHING → LOADING → [decide] → CALLING → SAVING → [decide] → ACTING → SAVING → … → SETTLING → gone
  *                                        ↘ BACKOFF, WAITING ↗          (any) → dropped, when the partition is lost
  *
- * Callbacks store what came and mark the task ready (task_ready); the loop's hook advances ready tasks, then frees dead ones. Nothing else does either.
+ * Callbacks store what came and mark the task ready (task_ready); the loop's hook advances ready tasks, then frees dead ones.
+ * Nothing else does either.
  */
 #ifndef WORKER_TASK_H
 #define WORKER_TASK_H
@@ -40,7 +41,17 @@ enum task_state {
 const char *task_state_name(enum task_state state);
 
 /* What a task in WAITING waits for. */
-enum outage { OUTAGE_NONE, OUTAGE_REDIS, OUTAGE_REGISTRY, OUTAGE_MODEL, OUTAGE_FENCE, OUTAGE_VERSION, OUTAGE_SUSPECT, OUTAGE_SYSTEMIC, OUTAGES };
+enum outage {
+    OUTAGE_NONE,
+    OUTAGE_REDIS,
+    OUTAGE_REGISTRY,
+    OUTAGE_MODEL,
+    OUTAGE_FENCE,
+    OUTAGE_VERSION,
+    OUTAGE_SUSPECT,
+    OUTAGE_SYSTEMIC,
+    OUTAGES
+};
 const char *outage_name(enum outage outage);
 
 /* One tool call of the current group. */
@@ -55,12 +66,12 @@ enum run_state {
 struct tool_run {
     enum run_state state;
     struct tool *tool;
-    uint32_t attempt; /* ticket of the operation under way */
-    uint64_t request; /* HTTP id, 0: none */
-    int64_t wake_ms;  /* HELD, PAUSE */
-    int64_t began_ms; /* monotonic, of the first attempt */
-    int32_t attempts; /* used up */
-    bool sent;        /* a byte of some attempt may have reached the tool */
+    uint32_t attempt;       /* ticket of the operation under way */
+    uint64_t request;       /* HTTP id, 0: none */
+    int64_t wake_ms;        /* HELD, PAUSE */
+    int64_t began_ms;       /* monotonic, of the first attempt */
+    int32_t attempts;       /* used up */
+    bool sent;              /* a byte of some attempt may have reached the tool */
     struct slice body, key; /* key: idempotency */
     struct attempt *failures;
     size_t nfailures;
@@ -91,7 +102,7 @@ struct task {
     int64_t waiting_since_ms;
     int64_t admitted_ms;
 
-    uint32_t last_attempt; /* of tickets given out */
+    uint32_t last_attempt;    /* of tickets given out */
     uint32_t redis_attempt;   /* of load, redrive or record under way; 0: none */
     uint64_t registry_waiter; /* 0: none */
 
@@ -120,9 +131,9 @@ struct task {
     struct buf messages;                        /* raw JSON, see wire/openai */
 
     struct cascade cascade;
-    struct model *model;        /* being called */
-    struct model *probe;        /* whose breaker waits for this call */
-    uint32_t model_attempt;     /* ticket of the call under way, 0: none */
+    struct model *model;    /* being called */
+    struct model *probe;    /* whose breaker waits for this call */
+    uint32_t model_attempt; /* ticket of the call under way, 0: none */
     uint64_t model_request;
     int64_t model_began_ms;
     struct attempt attempts[TASK_ATTEMPTS_MAX];
@@ -133,8 +144,8 @@ struct task {
     uint64_t nonce;        /* of this load, for claims */
     struct tool_run *runs; /* of the current group, by call */
 
-    struct event *ending;  /* decided by deadline, cancel or failure: written when the group is full */
-    struct error poison;   /* failed(): the record itself is the trouble */
+    struct event *ending; /* decided by deadline, cancel or failure: written when the group is full */
+    struct error poison;  /* failed(): the record itself is the trouble */
     struct slice poison_detail;
     enum standing standing;
 };
@@ -163,11 +174,13 @@ void task_advance(struct task *t);
 /* Decide from the cells and go there. */
 void task_continue(struct task *t);
 /* End the task by this event as soon as the group is full; open calls are cancelled and recorded. The first ending counts. */
-void task_end_failed(struct task *t, enum error_class class, const char *code, const char *message, const char *stage, bool retryable);
+void task_end_failed(struct task *t, enum error_class class, const char *code, const char *message, const char *stage,
+                     bool retryable);
 void task_end_cancelled(struct task *t, const char *reason);
 /* The record can't be a task: dead letter, and a failed result if a task_id could be read. */
 void task_poison(struct task *t, struct error error, const char *detail);
-/* The machine failed the task (out of memory): it is dropped; the partition's next owner, or this process after a restart, resumes. */
+/* The machine failed the task (out of memory): it is dropped; the partition's next owner, or this process after a restart,
+ * resumes. */
 void task_give_up(struct task *t, struct error error);
 
 /* load.c */
@@ -204,8 +217,8 @@ void task_act(struct task *t, const struct decision *d);
 void task_cancel_tools(struct task *t);
 void task_cancel_run(struct task *t, struct tool_run *run);
 void task_claimed(struct task *t, uint32_t attempt, const struct cells_answer *a);
-/* Every open call gets its answer without the tool: `refused` with this text, or `unknown` where a request may have left. False: out of memory, the task was
- * given up. */
+/* Every open call gets its answer without the tool: `refused` with this text, or `unknown` where a request may have left. False:
+ * out of memory, the task was given up. */
 bool task_close_group(struct task *t, const char *refuse);
 
 /* settle.c */

@@ -9,8 +9,14 @@
 
 enum { CLAIM_GRACE_MS = 5000 };
 
-static int32_t seq_of(const struct task *t, const struct tool_run *run) { return t->history.group_first + 1 + (int32_t)(run - t->runs); }
-static struct tool_call *call_of(const struct task *t, const struct tool_run *run) { return &t->history.calls[run - t->runs].call; }
+static int32_t seq_of(const struct task *t, const struct tool_run *run)
+{
+    return t->history.group_first + 1 + (int32_t)(run - t->runs);
+}
+static struct tool_call *call_of(const struct task *t, const struct tool_run *run)
+{
+    return &t->history.calls[run - t->runs].call;
+}
 
 static struct tool *tool_named(const struct agent *a, struct slice name)
 {
@@ -39,7 +45,9 @@ static bool answer(struct task *t, struct tool_run *run, enum tool_outcome outco
         .attempts = run->failures,
         .nattempts = run->nfailures,
     };
-    metric_add(metric_of(t->worker->numbers->tool_calls, (struct slice[]){frozen ? frozen->name : SLICE("unknown"), slice_of(tool_outcome_name(outcome))}), 1);
+    metric_add(metric_of(t->worker->numbers->tool_calls,
+                         (struct slice[]){frozen ? frozen->name : SLICE("unknown"), slice_of(tool_outcome_name(outcome))}),
+               1);
     return task_add_event(t, &e); /* sets the run to ANSWERED */
 }
 
@@ -106,7 +114,8 @@ static void note_failure(struct task *t, struct tool_run *run, struct error erro
 static void unknown(struct task *t, struct tool_run *run)
 {
     (void)answer_text(t, run, TOOL_UNKNOWN,
-                      "unknown: the call was sent but its answer was lost; it may or may not have been carried out, and it will not be repeated");
+                      "unknown: the call was sent but its answer was lost; it may or may not have been carried out, and it will "
+                      "not be repeated");
 }
 
 static void run_failed(struct task *t, struct tool_run *run, struct error error, const struct http_answer *a)
@@ -128,7 +137,8 @@ static void run_failed(struct task *t, struct tool_run *run, struct error error,
         run->attempts++;
     if (run->attempts < w->config->retry.tool_attempts) {
         if (wait_ms < 0)
-            wait_ms = backoff_ms(w->config->retry.tool_backoff.min_ms, w->config->retry.tool_backoff.max_ms, run->attempts, &w->seed);
+            wait_ms =
+                backoff_ms(w->config->retry.tool_backoff.min_ms, w->config->retry.tool_backoff.max_ms, run->attempts, &w->seed);
         if (slow)
             run->tool->slow_until_ms = now + wait_ms;
         run->sent = false; /* the tool said no, or may be asked again */
@@ -234,12 +244,13 @@ static void claim(struct task *t, struct tool_run *run)
     snprintf(nonce, sizeof nonce, "%llx", (unsigned long long)(t->nonce));
     run->state = RUN_CLAIMING;
     run->attempt = ticket.attempt;
-    cells_claim(t->worker->cells, ticket, &(struct cells_claim){.task_id = t->input.task_id,
-                                                                .seq = seq_of(t, run),
-                                                                .parents = &t->history.cells[t->history.group_first],
-                                                                .nparents = 1,
-                                                                .nonce = slice_of(nonce),
-                                                                .timeout_ms = run->tool->definition->timeout_ms});
+    cells_claim(t->worker->cells, ticket,
+                &(struct cells_claim){.task_id = t->input.task_id,
+                                      .seq = seq_of(t, run),
+                                      .parents = &t->history.cells[t->history.group_first],
+                                      .nparents = 1,
+                                      .nonce = slice_of(nonce),
+                                      .timeout_ms = run->tool->definition->timeout_ms});
 }
 
 void task_claimed(struct task *t, uint32_t attempt, const struct cells_answer *a)
@@ -289,12 +300,15 @@ static bool prepare(struct task *t, struct tool_run *run)
 
     run->tool = frozen ? tool_named(t->agent, call->name) : NULL;
     if (!run->tool) {
-        (void)answer_text(t, run, TOOL_REFUSED, frozen ? "refused: this tool is not configured here any more" : "refused: there is no such tool for this agent");
+        (void)answer_text(t, run, TOOL_REFUSED,
+                          frozen ? "refused: this tool is not configured here any more"
+                                 : "refused: there is no such tool for this agent");
         return false;
     }
     if (!tool_put_request(&body, call->arguments)) {
         buf_free(&body);
-        (void)answer_text(t, run, TOOL_ERROR, "error: the arguments are not one JSON object; call the tool again with valid arguments");
+        (void)answer_text(t, run, TOOL_ERROR,
+                          "error: the arguments are not one JSON object; call the tool again with valid arguments");
         return false;
     }
     run->body = arena_copy(t->arena, buf_slice(&body));

@@ -40,7 +40,8 @@ static void check_gap(struct worker *w)
     w->boot_ms = now;
     if (gap <= SESSION_TIMEOUT_MS || !w->source || !w->owned.count)
         return;
-    log_warn(w->log, "worker.was_stopped", LOG_INT("gap_ms", gap), LOG_TEXT("action", "no call is made until a transaction proves that the partitions are still ours"));
+    log_warn(w->log, "worker.was_stopped", LOG_INT("gap_ms", gap),
+             LOG_TEXT("action", "no call is made until a transaction proves that the partitions are still ours"));
     w->proving = true;
     worker_commit_soon(w);
 }
@@ -111,7 +112,8 @@ static void drain_due(void *ctx)
         loop_timer_set(&w->drain_timer, CLOSE_MARGIN_MS);
         return;
     }
-    log_warn(w->log, "worker.drain_timeout", LOG_INT("tasks", running(w)), LOG_TEXT("action", "stopped without the last commit; the next owner resumes"));
+    log_warn(w->log, "worker.drain_timeout", LOG_INT("tasks", running(w)),
+             LOG_TEXT("action", "stopped without the last commit; the next owner resumes"));
     worker_stop_now(w, false);
 }
 
@@ -125,7 +127,8 @@ static void on_term(void *ctx, int signo)
         worker_stop_now(w, false);
         return;
     }
-    log_info(w->log, "worker.draining", LOG_INT("signal", signo), LOG_INT("tasks", running(w)), LOG_INT("timeout_ms", w->config->worker.drain_timeout_ms));
+    log_info(w->log, "worker.draining", LOG_INT("signal", signo), LOG_INT("tasks", running(w)),
+             LOG_INT("timeout_ms", w->config->worker.drain_timeout_ms));
     if (w->state == WORKER_STARTING || !w->source) {
         worker_stop_now(w, false);
         return;
@@ -139,7 +142,8 @@ static void on_hup(void *ctx, int signo)
 {
     struct worker *w = ctx;
 
-    log_warn(w->log, "worker.reload_ignored", LOG_INT("signal", signo), LOG_TEXT("action", "restart the worker to take over a changed config"));
+    log_warn(w->log, "worker.reload_ignored", LOG_INT("signal", signo),
+             LOG_TEXT("action", "restart the worker to take over a changed config"));
 }
 
 /* While something is missing at start: a clear line every few seconds, and work begins when it comes. */
@@ -169,10 +173,11 @@ static void look_at_start(struct worker *w)
             return;
     }
     if (!redis)
-        log_warn(w->log, "worker.waiting", LOG_TEXT("for", "redis"), LOG_ERROR(redis_why_down(w->redis)), LOG_TEXT("url", w->config->redis.url));
+        log_warn(w->log, "worker.waiting", LOG_TEXT("for", "redis"), LOG_ERROR(redis_why_down(w->redis)),
+                 LOG_TEXT("url", w->config->redis.url));
     if (!registry.ready)
-        log_warn(w->log, "worker.waiting", LOG_TEXT("for", "schema_registry"), LOG_ERROR(registry.error), LOG_TEXT("detail", registry.detail),
-                 LOG_TEXT("url", w->config->registry.url));
+        log_warn(w->log, "worker.waiting", LOG_TEXT("for", "schema_registry"), LOG_ERROR(registry.error),
+                 LOG_TEXT("detail", registry.detail), LOG_TEXT("url", w->config->registry.url));
     w->complained_ms = now;
 }
 
@@ -223,7 +228,12 @@ static struct error take_signals(struct worker *w)
 
 int worker_run(const struct config *config, const struct log *log)
 {
-    struct worker w = {.config = config, .log = log, .loop = loop_new(), .scratch = BUF(TASK_MEMORY_MAX), .slot_lock = -1, .boot_ms = clock_boot_ms()};
+    struct worker w = {.config = config,
+                       .log = log,
+                       .loop = loop_new(),
+                       .scratch = BUF(TASK_MEMORY_MAX),
+                       .slot_lock = -1,
+                       .boot_ms = clock_boot_ms()};
     struct error error;
 
     if (!w.loop) {
@@ -241,8 +251,9 @@ int worker_run(const struct config *config, const struct log *log)
         log_error(log, "worker.start", LOG_ERROR(error));
         w.failed = true;
     } else {
-        log_info(log, "worker.start", LOG_TEXT("version", STEPMILL_VERSION), LOG_TEXT("group", w.group), LOG_TEXT("transactional_id", w.transactional_id),
-                 LOG_INT("agents", w.nagents), LOG_INT("http_port", http_server_port(w.server)));
+        log_info(log, "worker.start", LOG_TEXT("version", STEPMILL_VERSION), LOG_TEXT("group", w.group),
+                 LOG_TEXT("transactional_id", w.transactional_id), LOG_INT("agents", w.nagents),
+                 LOG_INT("http_port", http_server_port(w.server)));
         loop_after_events(w.loop, after_turn, &w);
         w.complained_ms = loop_now_ms(w.loop); /* what is slow to come is said after a while, not at once */
         loop_timer_set(&w.second_timer, 10);

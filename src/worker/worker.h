@@ -40,7 +40,7 @@ struct agent {
     struct tool *tools[EVENT_TOOLS_MAX];
     struct frozen_tool frozen[EVENT_TOOLS_MAX];
     size_t ntools;
-    size_t in_flight;  /* tasks that hold a slot */
+    size_t in_flight; /* tasks that hold a slot */
     size_t npartitions;
     struct systemic systemic;
     struct metric *completed, *failed, *cancelled, *duration, *steps, *prompt_tokens, *completion_tokens;
@@ -56,8 +56,8 @@ struct owned {
     enum owned_state state;
     struct list tasks;
     bool paused;
-    bool full;    /* the finished set has grown too long for the commit: no more records till it shrinks */
-    bool restate; /* its offset must be sent although no record is (idle, or after an unknown outcome) */
+    bool full;      /* the finished set has grown too long for the commit: no more records till it shrinks */
+    bool restate;   /* its offset must be sent although no record is (idle, or after an unknown outcome) */
     bool held_back; /* while a batch is made: nothing of it may leave */
     size_t batched; /* settled tasks in the batch under way */
 };
@@ -186,7 +186,8 @@ void worker_stop_now(struct worker *w, bool failure);
 
 /* Counters of our own, made once (health.c). */
 struct worker_numbers {
-    struct metric *admitted, *duplicates, *poisoned, *adopted, *stale, *late, *dropped, *tokens_unrecorded, *events, *batches, *wasted;
+    struct metric *admitted, *duplicates, *poisoned, *adopted, *stale, *late, *dropped, *tokens_unrecorded, *events, *batches,
+        *wasted;
     struct metric_family *tasks, *task_duration, *tokens, *tool_calls, *steps, *dead_letters, *model_calls, *outages;
 };
 

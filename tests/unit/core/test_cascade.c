@@ -6,8 +6,8 @@
 
 static const struct endpoint_policy breaker = {5, 30000};
 static const struct cascade_policy policy = {3, 1000, 15000};
-static const struct error again = {CLASS_AGAIN, "timeout", "x"}, slow = {CLASS_SLOW_DOWN, "429", "x"}, wait = {CLASS_WAIT, "401", "x"},
-                          rejected = {CLASS_REJECTED, "400", "x"};
+static const struct error again = {CLASS_AGAIN, "timeout", "x"}, slow = {CLASS_SLOW_DOWN, "429", "x"},
+                          wait = {CLASS_WAIT, "401", "x"}, rejected = {CLASS_REJECTED, "400", "x"};
 
 struct bench {
     struct endpoint e[2];
@@ -121,7 +121,7 @@ static void the_breaker_opens_probes_and_closes(void **state)
     assert_false(endpoint_admit(e, b.now + 29999));
     b.now += 30000;
     assert_true(endpoint_admit(e, b.now));
-    assert_false(endpoint_admit(e, b.now)); /* one probe */
+    assert_false(endpoint_admit(e, b.now));                                /* one probe */
     assert_false(endpoint_failed(e, &breaker, again, -1, b.now, &b.seed)); /* no new alert */
     assert_false(endpoint_admit(e, b.now + 29999));
     b.now += 30000;
@@ -167,7 +167,7 @@ static void a_systemic_cause_stops_the_drain(void **state)
     assert_false(systemic_holds(&s, other, 20, now, &look));
     now += 30000;
     assert_true(systemic_admits(&s, 0, now));
-    assert_false(systemic_admits(&s, 1, now)); /* one at a time */
+    assert_false(systemic_admits(&s, 1, now));              /* one at a time */
     assert_false(systemic_holds(&s, cause, 1, now, &look)); /* and that one may end */
     assert_false(systemic_ended(&s, cause, now));
     assert_false(systemic_admits(&s, 0, now + 59999)); /* doubled */
@@ -179,9 +179,9 @@ static void a_systemic_cause_stops_the_drain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_next_model_is_asked_at_once),       cmocka_unit_test(rounds_end_only_when_others_are_answered),
-        cmocka_unit_test(slow_down_uses_no_attempt),             cmocka_unit_test(every_model_rejecting_is_the_tasks_fault),
-        cmocka_unit_test(the_breaker_opens_probes_and_closes),   cmocka_unit_test(backoff_is_full_jitter_within_its_bounds),
+        cmocka_unit_test(the_next_model_is_asked_at_once),     cmocka_unit_test(rounds_end_only_when_others_are_answered),
+        cmocka_unit_test(slow_down_uses_no_attempt),           cmocka_unit_test(every_model_rejecting_is_the_tasks_fault),
+        cmocka_unit_test(the_breaker_opens_probes_and_closes), cmocka_unit_test(backoff_is_full_jitter_within_its_bounds),
         cmocka_unit_test(a_systemic_cause_stops_the_drain),
     };
 

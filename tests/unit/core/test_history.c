@@ -56,9 +56,13 @@ static struct event model(int32_t seq, const struct tool_call *calls, size_t nca
                                     .prompt_tokens = tokens}};
 }
 
-static struct event tool(int32_t seq) { return (struct event){.kind = EVENT_TOOL_ANSWERED, .seq = seq, .tool = {.outcome = TOOL_OK}}; }
+static struct event tool(int32_t seq)
+{
+    return (struct event){.kind = EVENT_TOOL_ANSWERED, .seq = seq, .tool = {.outcome = TOOL_OK}};
+}
 
-static const struct tool_call two_calls[] = {{SLICE("c1"), SLICE("search"), SLICE("{}")}, {SLICE("c2"), SLICE("send"), SLICE("{}")}};
+static const struct tool_call two_calls[] = {{SLICE("c1"), SLICE("search"), SLICE("{}")},
+                                             {SLICE("c2"), SLICE("send"), SLICE("{}")}};
 
 static void one_step_of_150_tokens_completes(void **state)
 {
@@ -221,7 +225,8 @@ static void refusals_fail_as_a_limit(void **state)
 static void a_redrive_goes_on_where_it_failed(void **state)
 {
     struct bench b = make();
-    struct event failed_event = {.kind = EVENT_FAILED, .seq = 4, .failed = {.class = SLICE("exhausted"), .code = SLICE("model_http_500")}};
+    struct event failed_event = {
+        .kind = EVENT_FAILED, .seq = 4, .failed = {.class = SLICE("exhausted"), .code = SLICE("model_http_500")}};
     struct event reopened = {.kind = EVENT_REOPENED,
                              .seq = 5,
                              .reopened = {.redrives = 1, .origin = {SLICE("agent.tasks.a"), 3, 77}, .deadline_at_ms = 99}};
@@ -246,7 +251,8 @@ static void a_redrive_goes_on_where_it_failed(void **state)
 static void events_out_of_place_are_refused(void **state)
 {
     struct bench b = make();
-    struct event wrong[] = {model(1, NULL, 0, 1), tool(1), {.kind = EVENT_COMPLETED, .seq = 0}, {.kind = EVENT_REOPENED, .seq = 0}};
+    struct event wrong[] = {
+        model(1, NULL, 0, 1), tool(1), {.kind = EVENT_COMPLETED, .seq = 0}, {.kind = EVENT_REOPENED, .seq = 0}};
 
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
@@ -283,10 +289,10 @@ static void cells_keep_their_bytes_and_their_group(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_step_of_150_tokens_completes),  cmocka_unit_test(tools_run_at_once_and_answer_in_any_order),
-        cmocka_unit_test(a_digest_names_the_whole_history),  cmocka_unit_test(limits_complete_with_the_partial_output),
-        cmocka_unit_test(over_budget_tools_are_refused),     cmocka_unit_test(refusals_fail_as_a_limit),
-        cmocka_unit_test(a_redrive_goes_on_where_it_failed), cmocka_unit_test(events_out_of_place_are_refused),
+        cmocka_unit_test(one_step_of_150_tokens_completes),       cmocka_unit_test(tools_run_at_once_and_answer_in_any_order),
+        cmocka_unit_test(a_digest_names_the_whole_history),       cmocka_unit_test(limits_complete_with_the_partial_output),
+        cmocka_unit_test(over_budget_tools_are_refused),          cmocka_unit_test(refusals_fail_as_a_limit),
+        cmocka_unit_test(a_redrive_goes_on_where_it_failed),      cmocka_unit_test(events_out_of_place_are_refused),
         cmocka_unit_test(cells_keep_their_bytes_and_their_group),
     };
 

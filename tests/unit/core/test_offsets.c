@@ -136,9 +136,12 @@ static void crc_matches_the_rfc(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(watermark_follows_the_lowest_unfinished), cmocka_unit_test(gaps_may_overlap_what_is_finished),
-        cmocka_unit_test(text_carries_the_set),                    cmocka_unit_test(one_stuck_task_costs_a_few_characters),
-        cmocka_unit_test(what_does_not_fit_is_refused),            cmocka_unit_test(damaged_text_is_told_apart),
+        cmocka_unit_test(watermark_follows_the_lowest_unfinished),
+        cmocka_unit_test(gaps_may_overlap_what_is_finished),
+        cmocka_unit_test(text_carries_the_set),
+        cmocka_unit_test(one_stuck_task_costs_a_few_characters),
+        cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(damaged_text_is_told_apart),
         cmocka_unit_test(crc_matches_the_rfc),
     };
 

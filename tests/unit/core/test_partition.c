@@ -1,4 +1,5 @@
-/* partition: lanes keep the order of a key, the watermark record always gets in, gaps count as finished; against a plain model. */
+/* partition: lanes keep the order of a key, the watermark record always gets in, gaps count as finished; against a plain model.
+ */
 #include "helper_unit.h"
 
 #include "stepmill/partition.h"
@@ -7,8 +8,8 @@
 static void order_per_key_and_parallel_over_keys(void **state)
 {
     struct partition p;
-    struct waiting a1 = {.offset = 10, .key = SLICE("a")}, a2 = {.offset = 11, .key = SLICE("a")}, b = {.offset = 12, .key = SLICE("b")},
-                   n1 = {.offset = 13}, n2 = {.offset = 14};
+    struct waiting a1 = {.offset = 10, .key = SLICE("a")}, a2 = {.offset = 11, .key = SLICE("a")},
+                   b = {.offset = 12, .key = SLICE("b")}, n1 = {.offset = 13}, n2 = {.offset = 14};
 
     (void)state;
     partition_init(&p, "t", 0, 1, offsets_new(10));

@@ -9,12 +9,12 @@ static struct origin at(int64_t offset) { return (struct origin){SLICE("agent.ta
 
 static void the_table_row_by_row(void **state)
 {
-    const struct standing_cells none = {.any = false}, here = {true, at(10), mine, 0, false}, elsewhere = {true, at(5), mine, 0, false},
-                                failed_elsewhere = {true, at(5), mine, 0, true}, failed_twice = {true, at(5), mine, 2, true},
-                                other_input = {true, at(5), another, 0, true};
-    const struct standing_done unknown = {.any = false}, done_here = {true, at(10), mine, 0, false}, done_elsewhere = {true, at(5), mine, 0, false},
-                               done_failed = {true, at(5), mine, 0, true}, done_failed_once = {true, at(5), mine, 1, true},
-                               done_other = {true, at(5), another, 0, true};
+    const struct standing_cells none = {.any = false}, here = {true, at(10), mine, 0, false},
+                                elsewhere = {true, at(5), mine, 0, false}, failed_elsewhere = {true, at(5), mine, 0, true},
+                                failed_twice = {true, at(5), mine, 2, true}, other_input = {true, at(5), another, 0, true};
+    const struct standing_done unknown = {.any = false}, done_here = {true, at(10), mine, 0, false},
+                               done_elsewhere = {true, at(5), mine, 0, false}, done_failed = {true, at(5), mine, 0, true},
+                               done_failed_once = {true, at(5), mine, 1, true}, done_other = {true, at(5), another, 0, true};
     const struct {
         const char *row;
         int32_t h;
