@@ -66,8 +66,8 @@ size_t json_offset(const struct json *j);
 
 /* The present token is a key, or a string, of this value, escapes understood. `text` is ASCII without '"', '\' and control
  * characters. */
-bool json_key_is(const struct json *j, const char *text);
-bool json_string_is(const struct json *j, const char *text);
+static inline bool json_key_is(const struct json *j, const char *text);
+static inline bool json_string_is(const struct json *j, const char *text);
 
 /* The value of the present string or key, appended to `to`. False: does not fit. */
 bool json_unescape(const struct json *j, struct buf *to);
@@ -79,10 +79,23 @@ bool json_int(const struct json *j, int64_t min, int64_t max, int64_t *value);
 
 /* True when `text` is one JSON value and nothing else (white space around it is allowed). */
 bool json_valid(struct slice text);
+/* The same, and the value is an object. */
+bool json_valid_object(struct slice text);
 
 /* Appends "…" with escapes. Bytes that are not UTF-8 become U+FFFD, so the output is always valid JSON. */
 void json_put_string(struct buf *to, struct slice s);
 /* The same without the quotes: for a string that is written in pieces. A piece must not cut a character. */
 void json_put_escaped(struct buf *to, struct slice s);
+
+/* Here, so that the length of a literal is known: readers ask for one key after another. */
+bool json_escaped_is(const struct json *j, struct slice text);
+static inline bool json_key_is(const struct json *j, const char *text)
+{
+    return j->token == JSON_TOKEN_KEY && (j->escaped ? json_escaped_is(j, slice_of(text)) : slice_is(j->raw, text));
+}
+static inline bool json_string_is(const struct json *j, const char *text)
+{
+    return j->token == JSON_TOKEN_STRING && (j->escaped ? json_escaped_is(j, slice_of(text)) : slice_is(j->raw, text));
+}
 
 #endif

@@ -241,11 +241,23 @@ bool json_value_text(struct json *j, struct slice *text)
     return true;
 }
 
+static bool rest_is_valid(struct json *j)
+{
+    while (json_next(j)) {
+    }
+    return !j->error;
+}
+
 bool json_valid(struct slice text)
 {
     struct json j = json_start(text);
 
-    while (json_next(&j)) {
-    }
-    return !j.error;
+    return rest_is_valid(&j);
+}
+
+bool json_valid_object(struct slice text)
+{
+    struct json j = json_start(text);
+
+    return json_next(&j) && j.token == JSON_TOKEN_OBJECT && rest_is_valid(&j);
 }

@@ -74,15 +74,11 @@ bool json_unescape(const struct json *j, struct buf *to)
     return !to->failed;
 }
 
-/* `text` is plain, so a raw text of its length is equal only byte by byte; a longer one may spell it with escapes. */
-static bool value_is(const struct json *j, const char *text)
+bool json_escaped_is(const struct json *j, struct slice text)
 {
-    struct slice raw = j->raw, want = slice_of(text);
-    const char *at = raw.at, *end = at + raw.len;
+    const char *at = j->raw.at, *end = at + j->raw.len;
 
-    if (!j->escaped)
-        return slice_equal(raw, want);
-    for (size_t i = 0; i < want.len; i++) {
+    for (size_t i = 0; i < text.len; i++) {
         uint32_t c;
         size_t n;
 
@@ -90,15 +86,12 @@ static bool value_is(const struct json *j, const char *text)
             return false;
         c = (uint8_t)*at;
         n = *at == '\\' ? json_escape(at, end, &c) : 1;
-        if (!n || c != (uint8_t)want.at[i])
+        if (!n || c != (uint8_t)text.at[i])
             return false;
         at += n;
     }
     return at == end;
 }
-
-bool json_key_is(const struct json *j, const char *text) { return j->token == JSON_TOKEN_KEY && value_is(j, text); }
-bool json_string_is(const struct json *j, const char *text) { return j->token == JSON_TOKEN_STRING && value_is(j, text); }
 
 bool json_int(const struct json *j, int64_t min, int64_t max, int64_t *value)
 {
