@@ -7,8 +7,15 @@
 static const double duration_bounds[] = {0.5, 1, 2, 5, 10, 30, 60, 120};
 static const double step_bounds[] = {1, 2, 3, 5, 8, 10, 15, 20, 25};
 
-#define NAMES(...)                                                                                                               \
-    (sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *)), (const char *[]) { __VA_ARGS__ }
+/* The registry keeps the names, so they must be static. */
+static const char *const agent_and_status[] = {"agent_id", "status"};
+static const char *const agent_only[] = {"agent_id"};
+static const char *const agent_and_token[] = {"agent_id", "token_type"};
+static const char *const tool_and_status[] = {"tool_name", "status"};
+static const char *const agent_and_class[] = {"agent_id", "class"};
+static const char *const model_and_outcome[] = {"model", "outcome"};
+static const char *const outage_only[] = {"outage"};
+static const char *const state_only[] = {"state"};
 
 static struct metric *counter(struct metrics *m, const char *name, const char *help)
 {
@@ -17,18 +24,17 @@ static struct metric *counter(struct metrics *m, const char *name, const char *h
 
 static void make_numbers(struct metrics *m, struct worker_numbers *n)
 {
-    n->tasks =
-        metrics_counter(m, "agent_tasks_total", "Tasks that ended and whose result is committed.", NAMES("agent_id", "status"));
-    n->task_duration = metrics_histogram(m, "agent_task_duration_seconds", "From TaskStarted to the terminal event.",
-                                         NAMES("agent_id"), 8, duration_bounds);
-    n->tokens = metrics_counter(m, "agent_llm_tokens_total", "Tokens of model calls, as the provider counted them.",
-                                NAMES("agent_id", "token_type"));
-    n->tool_calls = metrics_counter(m, "agent_tool_calls_total", "Tool calls answered.", NAMES("tool_name", "status"));
-    n->steps = metrics_histogram(m, "agent_steps_per_task", "Model calls per task.", NAMES("agent_id"), 9, step_bounds);
-    n->dead_letters = metrics_counter(m, "stepmill_dead_letters_total", "Dead letters written.", NAMES("agent_id", "class"));
+    n->tasks = metrics_counter(m, "agent_tasks_total", "Tasks that ended and whose result is committed.", 2, agent_and_status);
+    n->task_duration = metrics_histogram(m, "agent_task_duration_seconds", "From TaskStarted to the terminal event.", 1,
+                                         agent_only, 8, duration_bounds);
+    n->tokens =
+        metrics_counter(m, "agent_llm_tokens_total", "Tokens of model calls, as the provider counted them.", 2, agent_and_token);
+    n->tool_calls = metrics_counter(m, "agent_tool_calls_total", "Tool calls answered.", 2, tool_and_status);
+    n->steps = metrics_histogram(m, "agent_steps_per_task", "Model calls per task.", 1, agent_only, 9, step_bounds);
+    n->dead_letters = metrics_counter(m, "stepmill_dead_letters_total", "Dead letters written.", 2, agent_and_class);
     n->model_calls = metrics_counter(m, "stepmill_model_calls_total", "Calls to models by outcome: ok, or the code of the error.",
-                                     NAMES("model", "outcome"));
-    n->outages = metrics_counter(m, "stepmill_waits_total", "Times a task began to wait for an outage to end.", NAMES("outage"));
+                                     2, model_and_outcome);
+    n->outages = metrics_counter(m, "stepmill_waits_total", "Times a task began to wait for an outage to end.", 1, outage_only);
     n->admitted = counter(m, "stepmill_records_admitted_total", "Records that became tasks.");
     n->duplicates = counter(m, "stepmill_duplicates_total", "Records of tasks that are known already: finished without records.");
     n->poisoned = counter(m, "stepmill_poison_total", "Records that can't be tasks.");
@@ -55,7 +61,7 @@ static void refresh(void *ctx)
     struct worker *w = ctx;
     struct loop_stats loop = loop_stats(w->loop);
     struct http_client_stats http = http_client_stats(w->http);
-    struct metric_family *states = metrics_gauge(w->metrics, "stepmill_tasks", "Tasks by what they wait for.", NAMES("state"));
+    struct metric_family *states = metrics_gauge(w->metrics, "stepmill_tasks", "Tasks by what they wait for.", 1, state_only);
     size_t waiting = 0, paused = 0;
 
     for (enum task_state s = 0; s < TASK_GONE; s++)
