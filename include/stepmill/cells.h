@@ -1,4 +1,5 @@
 /* The state of tasks in Redis: each function is one round trip, one Lua script (src/io/lua), as DELIVERY §2 and §3 demand.
+ * (cells_load also reads session memory, by a plain command that leaves and comes with it.)
  *
  * All calls may be repeated with the same arguments after any error: what was done once is not done twice. Each call leads to
  * exactly one `answered`, later, from the loop (redis_free excepted). Arguments are copied before the function returns.

@@ -270,6 +270,21 @@ static void starts_are_counted_and_reset(void **state)
     assert_int_equal(load()->starts, 2);
 }
 
+/* A task that waits for days: a record without cells keeps what it has alive. */
+static void an_empty_record_refreshes_the_life(void **state)
+{
+    struct story a = story_of("A");
+
+    (void)state;
+    record(&a, 0, 1, 0, 0);
+    load();
+    redis_server_ask(&w->server, "PEXPIRE p:checkpoint:t 9999");
+    redis_server_ask(&w->server, "PEXPIRE p:claims:t 9999");
+    assert_answer(record(&a, 0, -1, 1, 1), CELLS_OK, 0, 0);
+    assert_between(cells_world_number(w, "PTTL p:checkpoint:t"), INT64_C(167) * HOUR_MS, INT64_C(168) * HOUR_MS);
+    assert_between(cells_world_number(w, "PTTL p:claims:t"), INT64_C(167) * HOUR_MS, INT64_C(168) * HOUR_MS);
+}
+
 static void a_cancel_is_seen(void **state)
 {
     struct story a = story_of("A");
@@ -300,6 +315,7 @@ int main(void)
         cmocka_unit_test_setup(orphans_make_way_for_another_history, empty),
         cmocka_unit_test_setup(gone_after_done, empty),
         cmocka_unit_test_setup(starts_are_counted_and_reset, empty),
+        cmocka_unit_test_setup(an_empty_record_refreshes_the_life, empty),
         cmocka_unit_test_setup(a_cancel_is_seen, empty),
     };
 
