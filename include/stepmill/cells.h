@@ -7,9 +7,8 @@
  * Keys, after the prefix (all keys of a task and its session go to one script, so Redis Cluster can't serve it):
  *
  *     checkpoint:<task_id>            HASH   seq → digest (16 bytes) + event
- *     claims:<task_id>                HASH   starts; <seq> → who calls a non-repeatable tool; redrive → "<number> <origin>"
- *     done:<task_id>                  STRING done.h
- *     cancel:<task_id>                STRING flag
+ *     claims:<task_id>                HASH   starts → "<number> <who>"; <seq> → who calls a non-repeatable tool; redrive →
+ * "<number> <origin>" done:<task_id>                  STRING done.h cancel:<task_id>                STRING flag
  *     session:<session_id>:messages   LIST   messages as given
  *     tokens:<agent>:<yyyymmdd>       STRING counter
  *     tokens:session:<session_id>     STRING counter
@@ -97,8 +96,9 @@ struct cells_options {
 struct cells *cells_new(struct redis *r, const struct log *log, const struct cells_options *options);
 void cells_free(struct cells *c);
 
-/* LOADING: all that is stored of a task and its session. Raises `starts` unless the task is done. A caller that then does not run
- * the task (a duplicate) must cells_release it. Answers OK: cells (all), done, cancel, starts, messages, session_tokens, now_ms.
+/* LOADING: all that is stored of a task and its session. Raises `starts` unless the task is done or the
+ * same ticket.task of this process was the last to load it (asked again after an outage). A caller that then does not run the
+ * task (a duplicate) must cells_release it. Answers OK: cells (all), done, cancel, starts, messages, session_tokens, now_ms.
  */
 struct cells_load {
     struct slice task_id, session_id;

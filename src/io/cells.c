@@ -6,6 +6,7 @@
 
 #include "cells_private.h"
 #include "stepmill/embedded.h"
+#include "stepmill/random.h"
 
 extern const struct embedded_file lua_files[];
 extern const size_t lua_files_count;
@@ -91,6 +92,7 @@ struct cells *cells_new(struct redis *r, const struct log *log, const struct cel
     if (made) {
         c->redis = r;
         c->log = log;
+        random_bytes(&c->process, sizeof c->process);
         c->options = *options;
         c->options.prefix = c->prefix;
         memcpy(c->prefix, prefix, strlen(prefix) + 1);

@@ -30,6 +30,7 @@ struct cells {
     const struct log *log;
     struct cells_options options;
     char prefix[PREFIX_MAX + 1];
+    uint64_t process; /* by chance: tells the loads of this process from those of another */
     int scripts[CELLS_OPS];
     struct buf sources[CELLS_OPS];
     struct arguments arguments;

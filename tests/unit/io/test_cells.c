@@ -260,6 +260,9 @@ static void starts_are_counted_and_reset(void **state)
     (void)state;
     load();
     assert_int_equal(load()->starts, 2);
+    w->seen.answered = false; /* the same task asks again: the answer was lost */
+    cells_load(w->cells, (struct ticket){w->ticket, 7}, &(struct cells_load){SLICE("t"), SLICE("s")});
+    assert_int_equal(cells_world_wait(w)->starts, 2);
     cells_release(w->cells, cells_world_next(w), SLICE("t"));
     assert_int_equal(cells_world_wait(w)->status, CELLS_OK);
     assert_int_equal(load()->starts, 1);
