@@ -108,11 +108,39 @@ static bool is_quoted(const struct printer *p, enum option_type type)
     }
 }
 
-/* In YAML "${" stands for a reference, so a plain one is escaped. */
+/* The number of bytes, and the character, where YAML would not take it raw or would read it as a line end: DEL, C1 controls,
+ * U+2028, U+2029, U+FEFF, U+FFFE, U+FFFF. 0: another. */
+static size_t unprintable(struct slice s, unsigned *character)
+{
+    const unsigned char *at = (const unsigned char *)s.at;
+
+    *character = at[0];
+    if (at[0] == 0x7f)
+        return 1;
+    if (s.len >= 2 && at[0] == 0xc2 && at[1] < 0xa0) {
+        *character = at[1];
+        return 2;
+    }
+    if (s.len < 3 || (at[0] & 0xf0) != 0xe0)
+        return 0;
+    *character = (at[0] & 0x0fu) << 12 | (at[1] & 0x3fu) << 6 | (at[2] & 0x3fu);
+    return *character == 0x2028 || *character == 0x2029 || *character == 0xfeff || *character >= 0xfffe ? 3 : 0;
+}
+
+/* What stands between quotes, as YAML reads it back: "${" is a reference there, so a plain one is escaped. */
 static void put_escaped(struct printer *p, struct slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
-        if (!p->json && s.at[i] == '$' && i + 1 < s.len && s.at[i + 1] == '{')
+        struct slice rest = {s.at + i, s.len - i};
+        unsigned character;
+        size_t n = p->json ? 0 : unprintable(rest, &character);
+
+        if (n) {
+            buf_printf(p->to, "\\u%04x", character);
+            i += n - 1;
+            continue;
+        }
+        if (!p->json && slice_starts_with(rest, "${"))
             buf_put_byte(p->to, '$');
         buf_put_byte(p->to, s.at[i]);
     }
