@@ -33,6 +33,7 @@ struct cli {
 };
 
 int cli_config(struct cli *cli, int argc, char **argv);
+int cli_schemas(struct cli *cli, int argc, char **argv);
 int cli_worker(struct cli *cli, int argc, char **argv);
 
 /* ---- Arguments */

@@ -122,7 +122,7 @@ static void looked_up(void *ctx, const struct registry_reply *reply)
         return;
     }
     registry_note(r, reply);
-    if (reply->status == 404)
+    if (reply->error.class == CLASS_POISON)
         r->error =
             error_make(CLASS_CONFIG, "schema_not_registered", "our schema is not registered; run: stepmill schemas register");
     else if (!failed(r->error))

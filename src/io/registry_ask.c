@@ -38,13 +38,16 @@ void registry_put_schema(struct buf *body, struct slice text)
 
 static struct error classify(const struct http_answer *a, const json_t *body)
 {
+    json_int_t code = json_integer_value(json_object_get(body, "error_code"));
+
     if (failed(a->error))
         return error_make(CLASS_WAIT, "registry_unreachable", "the schema registry can't be reached");
     if (a->status == 401 || a->status == 403)
         return error_make(CLASS_WAIT, "registry_refused", "the schema registry refuses our credentials");
     if (a->status == 200 && body)
         return error_none();
-    if (a->status == 404 && body) /* a registry says it in JSON; a proxy in front of it, in HTML, is an outage */
+    if (a->status == 404 && code >= 40400 &&
+        code <= 40499) /* any other 404 is a wrong url or a proxy: an outage, not an answer */
         return error_make(CLASS_POISON, "unknown_schema", "the schema registry does not know it");
     return error_make(CLASS_WAIT, "registry_failed", "the schema registry gave an answer that is none");
 }

@@ -28,15 +28,18 @@ void registry_free_schemas(struct registry *r)
     free_entry(r, e);
 }
 
+/* A waiter stays on the list during its call, so that what it does meanwhile can't evict the schema. */
 static void tell_waiters(struct entry *e)
 {
     struct list_node *n;
 
-    while ((n = list_take_first(&e->waiters))) {
+    while ((n = e->waiters.first)) {
         struct waiter *w = list_entry(n, struct waiter, node);
 
+        w->number = 0; /* too late to cancel */
         e->registry->waiting--;
         w->done(w->ctx, w->ticket, e->id);
+        list_remove(n);
         free(w);
     }
 }
@@ -81,6 +84,7 @@ static void arrived(void *ctx, const struct registry_reply *reply)
     e->state = failed(error) ? ENTRY_REFUSED : ENTRY_HERE;
     e->error = error;
     e->refused_ms = loop_now_ms(r->loop);
+    r->error = error_none();
     tell_waiters(e);
 }
 
@@ -104,7 +108,7 @@ static void make_room(struct registry *r)
     if (HASH_COUNT(r->entries) < REGISTRY_SCHEMAS_MAX)
         return;
     HASH_ITER(hh, r->entries, e, next)
-    if (e->state != ENTRY_PENDING && (!oldest || e->used_ms < oldest->used_ms))
+    if (e->state != ENTRY_PENDING && !e->waiters.count && (!oldest || e->used_ms < oldest->used_ms))
         oldest = e;
     if (oldest)
         free_entry(r, oldest);
@@ -115,7 +119,7 @@ static struct entry *entry_of(struct registry *r, uint32_t id)
     struct entry *e = NULL;
 
     HASH_FIND(hh, r->entries, &id, sizeof id, e);
-    if (e && e->state == ENTRY_REFUSED && loop_now_ms(r->loop) - e->refused_ms > REFUSED_FOR_MS) {
+    if (e && e->state == ENTRY_REFUSED && !e->waiters.count && loop_now_ms(r->loop) - e->refused_ms > REFUSED_FOR_MS) {
         free_entry(r, e); /* it may have been registered meanwhile */
         e = NULL;
     }
@@ -141,6 +145,8 @@ static struct error no_memory(void) { return error_make(CLASS_INTERNAL, "out_of_
 
 static struct error state_of(struct registry *r, struct entry *e, struct detail *detail)
 {
+    if (detail)
+        detail->text[0] = '\0';
     if (!e)
         return no_memory();
     e->used_ms = loop_now_ms(r->loop);
@@ -206,6 +212,8 @@ void registry_cancel(struct registry *r, uint64_t waiter)
 {
     struct entry *e, *next;
 
+    if (!waiter)
+        return;
     HASH_ITER(hh, r->entries, e, next)
     for (struct list_node *n = e->waiters.first; n; n = n->next)
         if (list_entry(n, struct waiter, node)->number == waiter) {
