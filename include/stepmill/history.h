@@ -94,6 +94,9 @@ void history_reset(struct history *h);
  * internal "history_broken": the event cannot stand at this place. */
 struct error history_apply(struct history *h, const struct event *e) MUST_CHECK;
 
+/* Whether the cell at `seq` may come next: a cell above a hole (Redis lost what lay between) may not. */
+bool history_follows(const struct history *h, int32_t seq);
+
 /* Seqs of the parents of the cell at `seq`, which is about to follow: first and last, both inclusive (DELIVERY §2 "Parents").
  * False for cell 0, which has none. */
 bool history_parents(const struct history *h, int32_t seq, int32_t *first, int32_t *last);

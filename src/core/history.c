@@ -92,6 +92,15 @@ bool history_group_open(const struct history *h)
 
 int32_t history_next_seq(const struct history *h) { return h->group_last + 1; }
 
+bool history_follows(const struct history *h, int32_t seq)
+{
+    if (h->phase == HISTORY_EMPTY)
+        return seq == 0;
+    if (seq > h->group_first && seq <= h->group_last)
+        return true;
+    return seq == history_next_seq(h) && !history_group_open(h);
+}
+
 bool history_parents(const struct history *h, int32_t seq, int32_t *first, int32_t *last)
 {
     if (seq <= 0)

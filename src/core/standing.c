@@ -18,8 +18,12 @@ bool origin_equal(const struct origin *a, const struct origin *b)
 
 enum standing standing_of(const struct standing_record *r, const struct standing_cells *cells, const struct standing_done *done)
 {
-    int32_t last = cells->any ? cells->redrives : done->any ? done->redrives : 0;
+    int32_t last = 0;
 
+    if (cells->any)
+        last = cells->redrives;
+    if (done->any && done->redrives > last) /* Redis may have lost the newest cells */
+        last = done->redrives;
     if (cells->any && origin_equal(&cells->origin, &r->origin))
         return STANDING_RESUME;
     if (done->any && origin_equal(&done->origin, &r->origin))

@@ -201,6 +201,12 @@ bool task_refold(struct task *t, const struct cell *cells, size_t ncells)
     h->ncells = 0;
     buf_clear(&t->messages);
     for (size_t i = 0; i < ncells; i++) {
+        if (!history_follows(h,
+                             cells[i].seq)) { /* what lies above a hole belongs to nothing; recording into the hole removes it */
+            log_warn(t->worker->log, "task.history_has_a_hole", LOG_SLICE("task_id", t->input.task_id),
+                     LOG_INT("missing", history_next_seq(h)), LOG_INT("found", cells[i].seq));
+            break;
+        }
         if (!task_adopt(t, &cells[i])) {
             t->runs = NULL;
             return false;

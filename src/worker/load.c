@@ -94,8 +94,6 @@ void task_load(struct task *t)
 {
     struct ticket ticket = task_ticket(t);
 
-    if (t->loads++ > 0) /* this process lives: what an outage repeats is no sign of a task that kills its worker */
-        cells_release(t->worker->cells, (struct ticket){0, 0}, t->input.task_id);
     t->redis_attempt = ticket.attempt;
     task_enter(t, TASK_LOADING);
     t->deadline_ms = loop_now_ms(t->worker->loop) + t->agent->config->deadline_ms;

@@ -113,7 +113,6 @@ struct task {
     int32_t redrives; /* header stepmill.redrives */
     struct trace trace;
     bool loaded;
-    int32_t loads; /* times it was asked of Redis */
     bool cancel_asked;
     bool suspect; /* it may have killed workers: runs alone */
 

@@ -259,9 +259,14 @@ static void events_out_of_place_are_refused(void **state)
         assert_true(failed(history_apply(&b.h, &wrong[i])));
     assert_false(failed(add(&b, started(10, 8192))));
     assert_true(failed(history_apply(&b.h, &(struct event){.kind = EVENT_STARTED})));
+    assert_true(history_follows(&b.h, 1));
+    assert_false(history_follows(&b.h, 0));
+    assert_false(history_follows(&b.h, 2));
     wrong[0].seq = 2; /* a gap */
     assert_true(failed(history_apply(&b.h, &wrong[0])));
     assert_false(failed(add(&b, model(1, two_calls, 2, 1))));
+    assert_true(history_follows(&b.h, 3));
+    assert_false(history_follows(&b.h, 4));                                                       /* the group is open */
     assert_true(failed(history_apply(&b.h, &(struct event){.kind = EVENT_COMPLETED, .seq = 4}))); /* the group is not full */
     assert_true(failed(history_apply(&b.h, &(struct event){.kind = EVENT_TOOL_ANSWERED, .seq = 4})));
     clear(&b);

@@ -36,6 +36,7 @@ static void the_table_row_by_row(void **state)
         {"d redrive of what nobody remembers", 1, &none, &unknown, STANDING_REDRIVE},
         {"d second redrive", 3, &failed_twice, &unknown, STANDING_REDRIVE},
         {"e the same redrive again", 2, &failed_twice, &unknown, STANDING_DUPLICATE},
+        {"e redrive 1 after redrive 1 was lost from the cells", 1, &failed_elsewhere, &done_failed_once, STANDING_DUPLICATE},
         {"e the same redrive again, cells gone", 1, &none, &done_failed_once, STANDING_DUPLICATE},
         {"e redrive of a running task", 1, &elsewhere, &unknown, STANDING_DUPLICATE},
         {"e redrive of a completed task", 1, &none, &done_elsewhere, STANDING_DUPLICATE},
