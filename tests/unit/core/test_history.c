@@ -9,7 +9,7 @@ struct bench {
     struct history h;
 };
 
-static const struct frozen_tool tools[] = {{SLICE("search"), SLICE("1"), true}, {SLICE("send"), SLICE("2"), false}};
+static const struct frozen_tool tools[] = {{SLICE("search"), SLICE("1"), true, false}, {SLICE("send"), SLICE("2"), false, true}};
 
 static struct bench make(void)
 {
@@ -222,6 +222,31 @@ static void refusals_fail_as_a_limit(void **state)
     }
 }
 
+static void a_tool_left_in_doubt_fails_the_task_if_its_file_says_so(void **state)
+{
+    (void)state;
+    for (int in_doubt = 2; in_doubt <= 3; in_doubt++) { /* seq 2: search may be left in doubt; 3: send may not */
+        struct bench b = make();
+        struct decision d;
+
+        assert_false(failed(add(&b, started(10, 8192))));
+        assert_false(failed(add(&b, model(1, two_calls, 2, 10))));
+        for (int seq = 2; seq <= 3; seq++) {
+            struct event e = tool(seq);
+
+            e.tool.outcome = seq == in_doubt ? TOOL_UNKNOWN : TOOL_OK;
+            assert_false(failed(add(&b, e)));
+        }
+        d = history_decide(&b.h);
+        assert_int_equal(d.kind, in_doubt == 2 ? DECIDE_CALL : DECIDE_END);
+        if (in_doubt == 3) {
+            assert_true(slice_is(d.failed.code, "tool_outcome_unknown"));
+            assert_false(d.failed.retryable);
+        }
+        clear(&b);
+    }
+}
+
 static void a_redrive_goes_on_where_it_failed(void **state)
 {
     struct bench b = make();
@@ -294,10 +319,15 @@ static void cells_keep_their_bytes_and_their_group(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_step_of_150_tokens_completes),       cmocka_unit_test(tools_run_at_once_and_answer_in_any_order),
-        cmocka_unit_test(a_digest_names_the_whole_history),       cmocka_unit_test(limits_complete_with_the_partial_output),
-        cmocka_unit_test(over_budget_tools_are_refused),          cmocka_unit_test(refusals_fail_as_a_limit),
-        cmocka_unit_test(a_redrive_goes_on_where_it_failed),      cmocka_unit_test(events_out_of_place_are_refused),
+        cmocka_unit_test(one_step_of_150_tokens_completes),
+        cmocka_unit_test(tools_run_at_once_and_answer_in_any_order),
+        cmocka_unit_test(a_digest_names_the_whole_history),
+        cmocka_unit_test(limits_complete_with_the_partial_output),
+        cmocka_unit_test(over_budget_tools_are_refused),
+        cmocka_unit_test(refusals_fail_as_a_limit),
+        cmocka_unit_test(a_tool_left_in_doubt_fails_the_task_if_its_file_says_so),
+        cmocka_unit_test(a_redrive_goes_on_where_it_failed),
+        cmocka_unit_test(events_out_of_place_are_refused),
         cmocka_unit_test(cells_keep_their_bytes_and_their_group),
     };
 
