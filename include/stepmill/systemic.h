@@ -7,9 +7,7 @@
 #ifndef STEPMILL_SYSTEMIC_H
 #define STEPMILL_SYSTEMIC_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "bytes.h"
 
 enum { SYSTEMIC_WINDOW = 50 };
 
@@ -22,7 +20,7 @@ struct systemic {
 };
 
 /* A hash of the cause's code and stage, never 0. */
-uint32_t systemic_cause(const char *code, const char *stage);
+uint32_t systemic_cause(struct slice code, struct slice stage);
 /* A task ended; `cause` 0: not by exhaustion or rejection. True: it opened just now (alert). A task that ends otherwise while it
  * is open closes it. */
 bool systemic_ended(struct systemic *s, uint32_t cause, int64_t now_ms);

@@ -3,14 +3,17 @@
 
 enum { OPEN_FIRST_MS = 30 * 1000, OPEN_MOST_MS = 30 * 60 * 1000 };
 
-uint32_t systemic_cause(const char *code, const char *stage)
+static uint32_t fnv1a(uint32_t hash, struct slice s)
 {
-    uint32_t hash = UINT32_C(2166136261); /* FNV-1a */
+    for (size_t i = 0; i < s.len; i++)
+        hash = (hash ^ (uint8_t)s.at[i]) * UINT32_C(16777619);
+    return hash;
+}
 
-    for (const char *c = code; *c; c++)
-        hash = (hash ^ (uint8_t)*c) * UINT32_C(16777619);
-    for (const char *c = stage; *c; c++)
-        hash = (hash ^ (uint8_t)*c) * UINT32_C(16777619);
+uint32_t systemic_cause(struct slice code, struct slice stage)
+{
+    uint32_t hash = fnv1a(fnv1a(UINT32_C(2166136261), code), stage);
+
     return hash ? hash : 1;
 }
 

@@ -152,7 +152,7 @@ static void send(struct task *t, struct model *m)
 static void end_by_cascade(struct task *t, enum error_class class)
 {
     struct error last = t->cascade.last;
-    uint32_t cause = systemic_cause(last.code ? last.code : "", "model");
+    uint32_t cause = systemic_cause(slice_of(last.code ? last.code : "no_model"), SLICE("model"));
     char message[480];
     int64_t look_again_ms;
 

@@ -242,6 +242,28 @@ bool outgoing_refused(struct outgoing *o)
     return o->kind == OUTGOING_SETTLE && o->refusals <= 3 && fill(o->task, o);
 }
 
+/* Poison and limits do not count: they are the caller's doing. */
+static void look_for_a_systemic_cause(struct task *t)
+{
+    struct worker *w = t->worker;
+    const struct history *h = &t->history;
+    const struct event_failed *f = &h->failed;
+    bool counts = h->end_kind == EVENT_FAILED && (slice_is(f->class, "exhausted") || slice_is(f->class, "rejected"));
+    bool was_open = t->agent->systemic.cause != 0;
+
+    if (h->end_kind == EVENT_FAILED && !counts)
+        return;
+    if (systemic_ended(&t->agent->systemic, counts ? systemic_cause(f->code, f->stage) : 0, loop_now_ms(w->loop)))
+        log_error(
+            w->log, "agent.systemic_failure", LOG_SLICE("agent_id", t->agent->name), LOG_SLICE("code", f->code),
+            LOG_SLICE("stage", f->stage), LOG_SLICE("message", f->message),
+            LOG_TEXT("action", "most tasks end by this one cause: tasks are admitted one at a time until one gets through"));
+    if (was_open && !t->agent->systemic.cause) {
+        log_info(w->log, "agent.systemic_failure_over", LOG_SLICE("agent_id", t->agent->name));
+        worker_wake(w, OUTAGE_SYSTEMIC);
+    }
+}
+
 /* The commit is known: say so in Redis, count, and let go. */
 void task_committed(struct task *t)
 {
@@ -270,6 +292,7 @@ void task_committed(struct task *t)
         };
 
         worker_count_result(t, &r);
+        look_for_a_systemic_cause(t);
         worker_mark_done(w, &settle);
     }
     task_enter(t, TASK_GONE);

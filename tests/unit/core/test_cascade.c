@@ -151,7 +151,8 @@ static void backoff_is_full_jitter_within_its_bounds(void **state)
 static void a_systemic_cause_stops_the_drain(void **state)
 {
     struct systemic s = {{0}, 0, 0, 0, 0, 0};
-    uint32_t cause = systemic_cause("model_http_400", "model"), other = systemic_cause("agent_deadline", "deadline");
+    uint32_t cause = systemic_cause(SLICE("model_http_400"), SLICE("model")),
+             other = systemic_cause(SLICE("agent_deadline"), SLICE("deadline"));
     int64_t look, now = 1000;
     bool opened = false;
 
