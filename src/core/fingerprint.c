@@ -5,20 +5,25 @@
 
 #include "stepmill/digest.h"
 
-enum { MESSAGE_MAX = 1000 };
+enum { MESSAGE_MAX = 1000, HEX_MIN = 8 };
 
 static bool is_word(char c)
 {
     return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.' || c == ':' || c == '@' || c == '/';
 }
 
-/* A word with a digit in it is a number, an id, a hash, an address or a path with one: all of them differ from case to case. */
+/* A word with a digit in it is a number, an id, a hash, an address or a path with one: all of them differ from case to case. So
+ * does a long word of hex letters only. */
 static bool varies(struct slice word)
 {
-    for (size_t i = 0; i < word.len; i++)
+    size_t hex = 0;
+
+    for (size_t i = 0; i < word.len; i++) {
         if (isdigit((unsigned char)word.at[i]) || word.at[i] == '@')
             return true;
-    return false;
+        hex += isxdigit((unsigned char)word.at[i]) != 0;
+    }
+    return word.len >= HEX_MIN && hex == word.len;
 }
 
 /* Where the quoted text that begins at `i` ends, or `i` when it is no quote or never closes. */

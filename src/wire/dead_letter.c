@@ -54,12 +54,20 @@ static struct slice id_of(struct arena *arena, const struct origin *o)
 struct writer {
     struct kafka_header *headers;
     size_t n;
+    bool failed; /* the arena is full */
 };
 
 static void put(struct writer *w, const char *name, struct slice value)
 {
     if (value.at)
         w->headers[w->n++] = (struct kafka_header){slice_of(name), value};
+}
+
+/* The same for what was made in the arena: absent means that there was no room. */
+static void put_made(struct writer *w, const char *name, struct slice value)
+{
+    w->failed |= !value.at;
+    put(w, name, value);
 }
 
 static void put_ours(struct writer *w, const struct dead_letter *l, struct slice first_failed_at, struct arena *arena)
@@ -70,28 +78,28 @@ static void put_ours(struct writer *w, const struct dead_letter *l, struct slice
     fingerprint(print, l->class, l->stage, message);
     fingerprint_text = arena_copy(arena, slice_of(print));
     put(w, "__dlq.errors.topic", l->origin.topic);
-    put(w, "__dlq.errors.partition", number(arena, l->origin.partition));
-    put(w, "__dlq.errors.offset", number(arena, l->origin.offset));
+    put_made(w, "__dlq.errors.partition", number(arena, l->origin.partition));
+    put_made(w, "__dlq.errors.offset", number(arena, l->origin.offset));
     put(w, "__dlq.errors.group", l->group);
-    put(w, "__dlq.errors.message", message);
-    put(w, "stepmill.id", id_of(arena, &l->origin));
+    put_made(w, "__dlq.errors.message", message);
+    put_made(w, "stepmill.id", id_of(arena, &l->origin));
     put(w, "stepmill.task_id", l->task_id);
     put(w, "stepmill.agent", l->agent);
     put(w, "stepmill.class", l->class);
     put(w, "stepmill.code", l->code);
     put(w, "stepmill.stage", l->stage);
-    put(w, "stepmill.step", number(arena, l->step));
-    put(w, "stepmill.attempts", number(arena, l->attempts));
-    put(w, "stepmill.fingerprint", fingerprint_text);
-    put(w, "stepmill.first_failed_at",
-        first_failed_at.at ? first_failed_at
-                           : number(arena, l->first_failed_at_ms >= 0 ? l->first_failed_at_ms : l->failed_at_ms));
-    put(w, "stepmill.failed_at", number(arena, l->failed_at_ms));
-    put(w, "stepmill.redrives", number(arena, l->redrives));
+    put_made(w, "stepmill.step", number(arena, l->step));
+    put_made(w, "stepmill.attempts", number(arena, l->attempts));
+    put_made(w, "stepmill.fingerprint", fingerprint_text);
+    put_made(w, "stepmill.first_failed_at",
+             first_failed_at.at ? first_failed_at
+                                : number(arena, l->first_failed_at_ms >= 0 ? l->first_failed_at_ms : l->failed_at_ms));
+    put_made(w, "stepmill.failed_at", number(arena, l->failed_at_ms));
+    put_made(w, "stepmill.redrives", number(arena, l->redrives));
     put(w, "stepmill.retryable", l->retryable ? SLICE("true") : SLICE("false"));
     put(w, "stepmill.worker", l->worker);
     if (l->schema_id >= 0)
-        put(w, "stepmill.schema_id", number(arena, l->schema_id));
+        put_made(w, "stepmill.schema_id", number(arena, l->schema_id));
     put(w, "stepmill.value_omitted", l->value_omitted);
 }
 
@@ -100,11 +108,12 @@ bool dead_letter_headers(const struct dead_letter *letter, const struct kafka_he
 {
     struct writer w = {.headers = arena_alloc(arena, (noriginal + DEAD_LETTER_HEADERS) * sizeof *w.headers)};
     struct slice first_failed_at = {NULL, 0};
+    int64_t ms; /* anybody can send that header: only a time counts */
 
     if (!w.headers)
         return false;
     for (size_t i = 0; i < noriginal; i++) {
-        if (slice_is(original[i].name, "stepmill.first_failed_at"))
+        if (slice_is(original[i].name, "stepmill.first_failed_at") && slice_to_int(original[i].value, 0, INT64_MAX, &ms))
             first_failed_at = original[i].value;
         if (!is_ours(original[i].name))
             w.headers[w.n++] = original[i];
@@ -112,7 +121,7 @@ bool dead_letter_headers(const struct dead_letter *letter, const struct kafka_he
     put_ours(&w, letter, first_failed_at, arena);
     *headers = w.headers;
     *n = w.n;
-    return true;
+    return !w.failed;
 }
 
 struct slice dead_letter_omitted(struct slice value, const struct origin *origin, struct arena *arena)
