@@ -1,9 +1,12 @@
 /* stepmill config check | show | options | schema */
 #include <errno.h>
+#include <stdarg.h>
 
 #include "cli.h"
 #include "stepmill/json.h"
 #include "stepmill/kafka.h"
+#include "stepmill/nearest.h"
+#include "stepmill/tool.h"
 
 enum { OUTPUT_MAX = 16 * 1024 * 1024 };
 
@@ -19,12 +22,57 @@ static int print(const struct cli *cli, struct buf *text)
     return code;
 }
 
+__attribute__((format(printf, 2, 3))) static void add_problem(struct config_report *r, const char *format, ...)
+{
+    va_list args;
+
+    r->errors++;
+    if (r->count == CONFIG_PROBLEMS_MAX)
+        return;
+    r->problems[r->count] = (struct config_problem){0};
+    va_start(args, format);
+    vsnprintf(r->problems[r->count].text, sizeof r->problems[r->count].text, format, args);
+    va_end(args);
+    r->count++;
+}
+
 /* Only librdkafka knows whether its names exist and take these values. */
-static bool check_kafka(const struct config *c, char detail[512])
+static void check_kafka(const struct config *c, struct config_report *report)
 {
     const struct kafka_options options = {.at = c->kafka.options, .count = c->kafka.noptions, .client_id = "stepmill"};
+    char detail[400];
 
-    return !failed(kafka_options_check(&options, detail, 512));
+    if (failed(kafka_options_check(&options, detail, sizeof detail)))
+        add_problem(report, "kafka: %s", detail);
+}
+
+static void check_agent_tools(const struct config *c, const struct tool_set *set, struct config_report *report)
+{
+    for (size_t i = 0; i < c->nagents; i++)
+        for (size_t k = 0; k < c->agents[i].ntools; k++) {
+            struct slice name = slice_of(c->agents[i].tools[k]);
+            struct nearest near = nearest_to(name);
+
+            if (tool_set_find(set, name))
+                continue;
+            for (size_t t = 0; t < set->ntools; t++)
+                nearest_offer(&near, set->tools[t].name.at);
+            add_problem(report, "agents.%s.tools: no tool \"%.*s\" in %s%s%s%s", c->agents[i].name, SLICE_FMT(name),
+                        c->tool_definitions, near.name ? ": did you mean \"" : "", near.name ? near.name : "",
+                        near.name ? "\"?" : "");
+        }
+}
+
+static void check_tools(const struct config *c, struct config_report *report)
+{
+    struct tool_report tools = {0};
+    struct tool_set *set = c->tool_definitions ? tool_set_load(c->tool_definitions, &tools) : NULL;
+
+    for (size_t i = 0; i < tools.count; i++)
+        add_problem(report, "%s", tools.problems[i].text);
+    if (set)
+        check_agent_tools(c, set, report);
+    tool_set_free(set);
 }
 
 static void put_problem(struct buf *to, bool first, const struct config_problem *p)
@@ -35,40 +83,41 @@ static void put_problem(struct buf *to, bool first, const struct config_problem 
     buf_put_byte(to, '}');
 }
 
-static int check(struct cli *cli, unsigned needs)
+static void put_report(const struct cli *cli, const struct config_report *r, const char *path, struct buf *to)
+{
+    if (cli->json)
+        buf_printf(to, "{\"errors\": %zu, \"warnings\": %zu, \"problems\": [", r->errors, r->warnings);
+    for (size_t i = 0; i < r->count; i++) {
+        if (cli->json)
+            put_problem(to, i == 0, &r->problems[i]);
+        else
+            buf_printf(to, "%s\n", r->problems[i].text);
+    }
+    if (cli->json) {
+        buf_put_text(to, "]}\n");
+        return;
+    }
+    if (r->errors + r->warnings > r->count)
+        buf_printf(to, "and %zu more\n", r->errors + r->warnings - r->count);
+    buf_printf(to, "%s: %zu error%s, %zu warning%s\n", path ? path : "configuration", r->errors, r->errors == 1 ? "" : "s",
+               r->warnings, r->warnings == 1 ? "" : "s");
+}
+
+static int check(struct cli *cli)
 {
     struct config_report report;
-    struct config *c = cli_config_try(cli, needs, &report);
+    struct config *c = cli_config_try(cli, CONFIG_NEED_ALL, &report);
     struct buf out = BUF(OUTPUT_MAX);
-    char detail[512] = "";
-    bool kafka = !c || check_kafka(c, detail);
-    size_t errors = report.errors + !kafka;
-    const char *path = c && c->path ? c->path : cli->config_path;
     int code;
 
-    if (cli->json) {
-        struct config_problem wrong = {0};
-
-        buf_printf(&out, "{\"errors\": %zu, \"warnings\": %zu, \"problems\": [", errors, report.warnings);
-        for (size_t i = 0; i < report.count; i++)
-            put_problem(&out, i == 0, &report.problems[i]);
-        snprintf(wrong.text, sizeof wrong.text, "kafka: %.480s", detail);
-        if (!kafka)
-            put_problem(&out, report.count == 0, &wrong);
-        buf_put_text(&out, "]}\n");
-    } else {
-        for (size_t i = 0; i < report.count; i++)
-            buf_printf(&out, "%s\n", report.problems[i].text);
-        if (report.errors + report.warnings > report.count)
-            buf_printf(&out, "and %zu more\n", report.errors + report.warnings - report.count);
-        if (!kafka)
-            buf_printf(&out, "kafka: %s\n", detail);
-        buf_printf(&out, "%s: %zu error%s, %zu warning%s\n", path ? path : "configuration", errors, errors == 1 ? "" : "s",
-                   report.warnings, report.warnings == 1 ? "" : "s");
+    if (c) {
+        check_kafka(c, &report);
+        check_tools(c, &report);
     }
+    put_report(cli, &report, c && c->path ? c->path : cli->config_path, &out);
     config_free(c);
     code = print(cli, &out);
-    return code == CLI_OK && errors + report.warnings ? CLI_FOUND : code;
+    return code == CLI_OK && report.errors + report.warnings ? CLI_FOUND : code;
 }
 
 static int show(struct cli *cli, bool sources)
@@ -134,7 +183,7 @@ int cli_config(struct cli *cli, int argc, char **argv)
         return code;
     switch (cli_choose(cli, words, cli->rest[0])) {
     case 0:
-        return check(cli, CONFIG_NEED_ALL);
+        return check(cli);
     case 1:
         return show(cli, sources);
     case 2:

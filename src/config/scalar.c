@@ -89,7 +89,10 @@ static bool read_secret_file(struct reader *r, struct node *n, const char *path,
 /* A secret that everybody who sees the file or the process list can read. */
 static void warn_plain(struct reader *r, const struct node *n, const char *path, const struct secret_use *use)
 {
-    if (use->literal && !use->references && n->place.source != PLACE_ENVIRONMENT)
+    const char *fallback = strstr(n->text.at, ":-"); /* ${NAME:-the secret itself} */
+    bool plain = use->references ? fallback && fallback[2] != '}' : use->literal;
+
+    if (plain && n->place.source != PLACE_ENVIRONMENT)
         problem_warning(r->report, &n->place,
                         "%s is a secret written in plain text: write ${NAME} to take it from the environment, or use %s_file",
                         path, path);

@@ -175,6 +175,10 @@ static void secrets_in_plain_text_get_a_warning(void **state)
             "c.yaml:3:21: warning: models.m.key is a secret written in plain text: write ${NAME} to take it from the "
             "environment, "
             "or use models.m.key_file"));
+    assert_problems(
+        FILE_ONLY(KAFKA "redis: { password: \"${NO:-}\" }\nmodels: { m: { key: \"${NO:-hunter5}\" } }\n"),
+        PROBLEMS("c.yaml:3:21: warning: models.m.key is a secret written in plain text: write ${NAME} to take it from the "
+                 "environment, or use models.m.key_file"));
     assert_problems(FILE_ONLY(KAFKA "redis: { password: \"********\" }\n"),
                     PROBLEMS("c.yaml:2:20: redis.password: ******** is how `config show` hides a secret: write ${NAME} or use "
                              "redis.password_file"));
@@ -226,7 +230,7 @@ static void what_excludes_each_other_is_refused(void **state)
     assert_problems(
         FILE_ONLY(
             KAFKA
-            "redis: { password_file: key.txt, password: \"${HOME:-x}\", username: u, url: \"redis://a:b@h\" }\n"
+            "redis: { password_file: key.txt, password: \"${HOMEX:-}\", username: u, url: \"redis://a:b@h\" }\n"
             "schema_registry: { token_file: key.txt, username: u, password_file: key.txt, url: \"http://r\", ca_file: key.txt }\n"
             "retry: { model: { backoff_min: 20s } }\ntopics: { dlq: agent.results }\nworker: { slot: \"a/b\" }\n"),
         PROBLEMS(

@@ -1,0 +1,99 @@
+"""stepmill config and the frame of all commands: exit codes, places, help, and that no secret is printed. Needs no service."""
+import json
+import os
+import subprocess
+
+from places import REPOSITORY, STEPMILL
+
+GOOD = """kafka: { bootstrap.servers: "b:1", sasl.password: "${K_PASS}" }
+schema_registry: { url: "http://r" }
+redis: { url: "redis://h" }
+agents: { a: { system_prompt: hi, models: [m] } }
+models: { m: { url: "http://m", model: m, key: "${KEY}" } }
+"""
+
+
+def run(*args, cwd=None, **variables):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("STEPMILL_")} | variables
+    return subprocess.run([STEPMILL, *args], capture_output=True, text=True, timeout=60, cwd=cwd, env=environment)
+
+
+def write(tmp_path, text):
+    (tmp_path / "c.yaml").write_text(text)
+    return tmp_path
+
+
+def test_a_good_config_is_said_to_be_good(tmp_path):
+    r = run("config", "check", "--config", "c.yaml", cwd=write(tmp_path, GOOD), K_PASS="hunter1", KEY="hunter2")
+    assert (r.returncode, r.stdout, r.stderr) == (0, "c.yaml: 0 errors, 0 warnings\n", "")
+
+
+def test_mistakes_have_a_place_and_exit_code_3(tmp_path):
+    text = GOOD.replace("redis: { url:", "redis: { tymeout: 1s, url:") + "log: { level: info }\n"
+    folder = write(tmp_path, text)
+    r = run("config", "check", "-c", "c.yaml", cwd=folder, K_PASS="x", KEY="y")
+    assert r.returncode == 3
+    assert 'c.yaml:3:10: unknown key "redis.tymeout": did you mean "redis.timeout"?' in r.stdout
+    found = json.loads(run("config", "check", "-c", "c.yaml", "--json", cwd=folder, K_PASS="x", KEY="y").stdout)
+    assert found["errors"] == 1 and (found["problems"][0]["line"], found["problems"][0]["column"]) == (3, 10)
+
+
+def test_librdkafka_is_asked_about_its_own_names(tmp_path):
+    r = run("config", "check", "-c", "c.yaml", "--set", "kafka.no.such.option=1", cwd=write(tmp_path, GOOD), K_PASS="x", KEY="y")
+    assert r.returncode == 3 and "no.such.option" in r.stdout
+
+
+def test_tool_files_are_checked(tmp_path):
+    folder = write(tmp_path, GOOD.replace("models: [m]", "models: [m], tools: [lokup]") + "tool_definitions: tools\n")
+    (tmp_path / "tools").mkdir()
+    tool = json.loads((REPOSITORY / "config/definitions/check_inventory.json").read_text())
+    (tmp_path / "tools/lookup.json").write_text(json.dumps(tool | {"name": "lookup"}))
+    r = run("config", "check", "-c", "c.yaml", cwd=folder, K_PASS="x", KEY="y")
+    assert r.returncode == 3 and 'agents.a.tools: no tool "lokup" in ' in r.stdout and 'did you mean "lookup"?' in r.stdout
+    (tmp_path / "tools/lookup.json").write_text(json.dumps(tool | {"name": "lookup", "timeout_ms": "soon"}))
+    r = run("config", "check", "-c", "c.yaml", cwd=folder, K_PASS="x", KEY="y")
+    assert r.returncode == 3 and "lookup.json" in r.stdout and "timeout_ms" in r.stdout
+
+
+def test_what_we_ship_is_good():
+    for name in ("stepmill.yaml", "demo/stepmill.yaml"):
+        r = run("config", "check", "-c", str(REPOSITORY / "config" / name), OPENAI_API_KEY="x")
+        assert r.returncode == 0, r.stdout
+
+
+def test_show_prints_no_secret_and_reads_back(tmp_path):
+    folder = write(tmp_path, GOOD)
+    secret = {"K_PASS": "hunter1", "KEY": "hunter2"}
+    shown = run("config", "show", "--config", "c.yaml", cwd=folder, **secret)
+    assert shown.returncode == 0 and "hunter" not in shown.stdout + shown.stderr
+    assert "${K_PASS}" in shown.stdout
+    (tmp_path / "again.yaml").write_text(shown.stdout)
+    assert run("--config", "again.yaml", "config", "check", cwd=folder, **secret).returncode == 0
+    assert json.loads(run("config", "show", "--json", "-c", "c.yaml", cwd=folder, **secret).stdout)["agents"]["a"]["max_steps"] == 10
+
+
+def test_reference_and_schema():
+    assert "agents.<name>.max_steps" in run("config", "options").stdout
+    rows = json.loads(run("config", "options", "--json").stdout)
+    schema = json.loads(run("config", "schema").stdout)
+    assert len(rows) > 70 and schema["properties"]["redis"]["additionalProperties"] is False
+
+
+def test_usage_errors_name_the_nearest():
+    for args, wanted in [
+        (["confg"], 'did you mean "config"?'),
+        (["config", "chek"], 'did you mean "check"?'),
+        (["config", "show", "--sorces"], "did you mean --sources?"),
+        (["config"], "something is missing"),
+        (["config", "check", "extra"], '"extra" is too much'),
+        (["config", "check", "--config"], "--config needs a value"),
+    ]:
+        r = run(*args)
+        assert r.returncode == 2 and wanted in r.stderr and r.stdout == "", (args, r)
+
+
+def test_help_and_version():
+    assert "config" in run("--help").stdout
+    assert "--config FILE" in run("config", "--help").stdout
+    version = run("--version").stdout
+    assert version.startswith("stepmill ") and "librdkafka 2." in version and "libcurl" in version
