@@ -15,6 +15,7 @@
 
 #include "stepmill/clock.h"
 #include "stepmill/error.h"
+#include "stepmill/random.h"
 
 static struct sockaddr_in loopback(unsigned port)
 {
@@ -22,16 +23,22 @@ static struct sockaddr_in loopback(unsigned port)
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
+/* Below the range that outgoing connections take theirs from: a server that is stopped must find its port free again. */
 static unsigned free_port(void)
 {
-    struct sockaddr_in at = loopback(0);
-    socklen_t len = sizeof at;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    for (int tries = 0; tries < 1000; tries++) {
+        uint16_t random;
+        struct sockaddr_in at;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), bound;
 
-    if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) || getsockname(fd, (struct sockaddr *)&at, &len))
-        bug("no free port: %s", strerror(errno));
-    close(fd);
-    return ntohs(at.sin_port);
+        random_bytes(&random, sizeof random);
+        at = loopback(20000u + random % 12000u);
+        bound = bind(fd, (struct sockaddr *)&at, sizeof at);
+        close(fd);
+        if (bound == 0)
+            return ntohs(at.sin_port);
+    }
+    bug("no free port: %s", strerror(errno));
 }
 
 static int dial(unsigned port)
