@@ -7,7 +7,10 @@
 #include "stepmill/event_codec.h"
 #include "worker.h"
 
-enum { LAST_WORDS_MS = 1000 }; /* for Redis to learn what was committed last */
+enum {
+    LAST_WORDS_MS = 1000,       /* for Redis to learn what was committed last */
+    SESSION_TIMEOUT_MS = 10000, /* DELIVERY §4 "Settings", unless the user sets session.timeout.ms */
+};
 
 static void on_cells(void *ctx, struct ticket ticket, enum cells_op op, const struct cells_answer *a)
 {
@@ -142,9 +145,21 @@ static struct error make_clients(struct worker *w)
     return w->cells ? error_none() : error_make(CLASS_CONFIG, "redis_prefix", "redis.prefix is too long, or no memory is left");
 }
 
+static int64_t session_timeout(const struct config_kafka *k)
+{
+    int64_t ms;
+
+    for (size_t i = 0; i < k->noptions; i++)
+        if (!strcmp(k->options[i].name, "session.timeout.ms") && slice_to_int(slice_of(k->options[i].value), 1, INT32_MAX, &ms))
+            return ms;
+    return SESSION_TIMEOUT_MS;
+}
+
 struct error worker_make(struct worker *w)
 {
     struct error error;
+
+    w->session_timeout_ms = session_timeout(&w->config->kafka);
 
     w->group = text_of("%s%s", w->config->kafka.group_id, "");
     w->event_subject = text_of("%s%s", w->config->topics.events, "-value");

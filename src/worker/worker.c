@@ -7,7 +7,6 @@
 
 enum {
     ADVANCE_PER_TURN = 2000,
-    SESSION_TIMEOUT_MS = 10000, /* of the consumer group: DELIVERY §4 "Settings" */
     POSITION_EVERY_MS = 2000,
     COMPLAIN_EVERY_MS = 5000,
     CLOSE_MARGIN_MS = 6000, /* of drain_timeout, for the last commits and leaving the group */
@@ -38,7 +37,7 @@ static void check_gap(struct worker *w)
     int64_t now = clock_boot_ms(), gap = now - w->boot_ms;
 
     w->boot_ms = now;
-    if (gap <= SESSION_TIMEOUT_MS || !w->source || !w->owned.count)
+    if (gap <= w->session_timeout_ms || !w->source || !w->owned.count)
         return;
     log_warn(w->log, "worker.was_stopped", LOG_INT("gap_ms", gap),
              LOG_TEXT("action", "no call is made until a transaction proves that the partitions are still ours"));
@@ -49,7 +48,7 @@ static void check_gap(struct worker *w)
 bool worker_may_call(const struct worker *w, const struct task *t)
 {
     return !w->proving && (w->state == WORKER_RUNNING || w->state == WORKER_DRAINING) && t->owned->state == OWNED_RUNNING &&
-           clock_boot_ms() - w->boot_ms <= SESSION_TIMEOUT_MS;
+           clock_boot_ms() - w->boot_ms <= w->session_timeout_ms;
 }
 
 void worker_reap(struct worker *w)

@@ -125,6 +125,7 @@ struct worker {
     bool commits_blocked; /* the group does not know this member: until lost or assigned was served */
     bool proving;         /* an offsets-only transaction must succeed before any outside call */
     int64_t boot_ms, position_ms, complained_ms;
+    int64_t session_timeout_ms; /* of the consumer group */
     struct loop_timer commit_timer, second_timer, drain_timer;
 
     uint32_t done_attempts;
