@@ -101,6 +101,8 @@ void txn_delivered(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
     if (!m->err || m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || m->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT || !i || !t->batch)
         return;
     t->nrefused++;
+    /* Its sequence numbers are used up, so this producer's next records would be out of order for the partition. */
+    t->taint = rd_kafka_err2name(m->err);
     /* The broker refuses a whole batch of the wire for one record that is too large: take the largest of them. */
     if (!t->refused ||
         (too_large(m->err) && (!too_large(t->refused_code) || kafka_output_size(&t->batch->records[i - 1]) >
@@ -125,9 +127,9 @@ static void blame(struct run *u)
         u->r->refused = t->refused - 1;
         u->r->why = error_make(CLASS_REJECTED, "record_refused", "Kafka refuses one record of the batch, mostly for its size");
         u->r->name = rd_kafka_err2name(t->refused_code);
-    } else {
-        fail(u, rd_kafka_err2name(t->refused_code));
+        return;
     }
+    fail(u, rd_kafka_err2name(t->refused_code));
     txn_trouble(t, t->refused_code, false, rd_kafka_err2str(t->refused_code), u->b->records[t->refused - 1].topic);
 }
 
