@@ -64,22 +64,20 @@ static void read_member(struct json *j, struct said *said)
     else if (code && !json_int(j, 100, 599, &said->status))
         said->status = 0;
     if (!error || j->token != JSON_TOKEN_OBJECT)
-        json_skip(j); /* an error object is entered instead: its members come next */
+        json_skip(j); /* an error object is entered instead: its members come next, also those of an error within */
 }
 
 static struct said read_error(struct slice body)
 {
     struct json j = json_start(body);
     struct said said = {0};
-    size_t error_depth;
 
     if (!json_next(&j))
         return said;
     if (j.token == JSON_TOKEN_ARRAY && !json_next(&j))
         return said;
-    error_depth = j.depth + 1;
     while (j.token != JSON_TOKEN_END && json_next(&j))
-        if (j.token == JSON_TOKEN_KEY && j.depth <= error_depth)
+        if (j.token == JSON_TOKEN_KEY)
             read_member(&j, &said);
     return said;
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <stdio.h>
 
 #include "stepmill/json.h"
 #include "stepmill/random.h"
@@ -192,12 +193,40 @@ static void strings_are_written_short(void **state)
     buf_free(&full);
 }
 
+/* Words of eight bytes hide off-by-one mistakes: the one byte that needs an escape stands at every place of a long text. */
+static void a_quote_is_found_wherever_it_stands(void **state)
+{
+    (void)state;
+    for (size_t len = 1; len < 40; len++)
+        for (size_t at = 0; at < len; at++) {
+            char plain[40], want[48];
+            struct buf b = BUF(100);
+            struct json j;
+
+            memset(plain, 'a', sizeof plain);
+            plain[at] = '"';
+            snprintf(want, sizeof want, "\"%.*s\\\"%.*s\"", (int)at, plain, (int)(len - at - 1), plain + at + 1);
+            json_put_string(&b, (struct slice){plain, len});
+            assert_string_equal(buf_text(&b), want);
+            plain[at] = 'a';
+            snprintf(want, sizeof want, "\"%.*s\"%.*s", (int)at, plain, (int)(len - at), plain);
+            j = json_start(slice_of(want));
+            assert_true(json_next(&j));
+            assert_int_equal(j.raw.len, at);
+            buf_free(&b);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tokens_come_in_order), cmocka_unit_test(values_are_skipped_and_taken_as_text),
-        cmocka_unit_test(integers_are_checked), cmocka_unit_test(unescapes_like_jansson),
-        cmocka_unit_test(writer_round_trip),    cmocka_unit_test(strings_are_written_short),
+        cmocka_unit_test(tokens_come_in_order),
+        cmocka_unit_test(values_are_skipped_and_taken_as_text),
+        cmocka_unit_test(integers_are_checked),
+        cmocka_unit_test(unescapes_like_jansson),
+        cmocka_unit_test(writer_round_trip),
+        cmocka_unit_test(strings_are_written_short),
+        cmocka_unit_test(a_quote_is_found_wherever_it_stands),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

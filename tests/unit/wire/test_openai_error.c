@@ -110,6 +110,8 @@ static const struct refusal refusals[] = {
      "invalid api key in our vault"},
     {429, "{\"error\":{\"message\":\"try again within the context window\"}}", CLASS_SLOW_DOWN, "model_rate_limited",
      "try again within the context window"},
+    {502, "{\"error\":{\"message\":\"outer\",\"error\":{\"message\":\"inner\",\"code\":\"context_length_exceeded\"}}}",
+     CLASS_REJECTED, "context_length_exceeded", "inner"},
     {400, "{\"error\":{\"param\":{\"message\":\"deep\",\"code\":\"content_filter\"},\"message\":\"top\"}}", CLASS_REJECTED,
      "model_request_rejected", "top"},
 };

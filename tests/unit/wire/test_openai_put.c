@@ -136,14 +136,19 @@ static void a_models_slips_are_made_readable(void **state)
 static void a_full_list_says_so(void **state)
 {
     const struct context_entry context[] = {{SLICE("k"), SLICE("a value that is long enough to need room of its own")}};
-    const struct tool_call call = {SLICE("c"), SLICE("n"), SLICE("not json, and so long that it does not fit")};
+    const size_t whole =
+        strlen("{'role':'user','content':'Context:\\n{\\'k\\':\\'a value that is long enough to need room of its own\\'}"
+               "\\n\\nprompt'}");
+    char arguments[300];
+    const struct tool_call call = {SLICE("c"), SLICE("n"), {arguments, sizeof arguments}};
 
     (void)state;
-    for (size_t max = 0; max < 110; max++) {
+    memset(arguments, 'x', sizeof arguments); /* not JSON: wrapped first, in a buffer of the same ceiling */
+    for (size_t max = 0; max < 400; max++) {
         struct buf list = BUF(max), other = BUF(max);
 
         openai_put_user(&list, SLICE("prompt"), context, 1);
-        assert_true(list.failed);
+        assert_int_equal(list.failed, max < whole);
         openai_put_assistant(&other, &(struct event_model_answered){.calls = &call, .ncalls = 1});
         assert_true(other.failed);
         buf_free(&list);

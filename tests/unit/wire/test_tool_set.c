@@ -150,7 +150,7 @@ static const struct mistake mistakes[] = {
     {"\"retriable\":true", "is not a member of a tool"},
     {"\"repeatble\":true", ":7:2: \"repeatble\" is not a member of a tool; did you mean \"repeatable\"?"},
     {"\"zzz\":{\"a\":[1]}", "\"zzz\" is not a member of a tool"},
-    {"\"returns\":{\"a\":1,\"a\":2}", "duplicate"},
+    {"\"returns\":{\"a\":1,\"a\":2}", "duplicate object key near '\"a\"'"},
     {"\"version\":\"1\",\"version\":\"2\"", "duplicate"},
     {"\"rate_limit\":01", "not JSON"},
 };
