@@ -35,6 +35,8 @@ struct cli {
 int cli_config(struct cli *cli, int argc, char **argv);
 int cli_schemas(struct cli *cli, int argc, char **argv);
 int cli_worker(struct cli *cli, int argc, char **argv);
+int cli_produce(struct cli *cli, int argc, char **argv);
+int cli_tail(struct cli *cli, int argc, char **argv);
 
 /* ---- Arguments */
 

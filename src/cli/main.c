@@ -13,6 +13,8 @@ static const struct {
     int (*run)(struct cli *cli, int argc, char **argv);
 } commands[] = {
     {"worker", "run agent tasks", cli_worker},
+    {"produce", "send tasks", cli_produce},
+    {"tail", "show results, events or dead letters", cli_tail},
     {"schemas", "put our schemas into the registry, check them there", cli_schemas},
     {"config", "check and show the configuration, its options, its schema", cli_config},
 };

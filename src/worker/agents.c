@@ -121,7 +121,10 @@ static struct error load_tools(struct worker *w)
         return error_none();
     w->tool_set = tool_set_load(w->config->tool_definitions, &report);
     for (size_t i = 0; i < report.count; i++)
-        log_error(w->log, "worker.tool_file", LOG_TEXT("problem", report.problems[i].text));
+        if (report.problems[i].warning)
+            log_warn(w->log, "worker.tool_file", LOG_TEXT("problem", report.problems[i].text));
+        else
+            log_error(w->log, "worker.tool_file", LOG_TEXT("problem", report.problems[i].text));
     return w->tool_set ? error_none()
                        : error_make(CLASS_CONFIG, "tool_definitions", "the tool files can't be used; see the lines before");
 }

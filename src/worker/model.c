@@ -6,6 +6,8 @@
 #include "stepmill/retry_after.h"
 #include "worker.h"
 
+enum { BYTES_PER_TOKEN = 4 };
+
 static void note_attempt(struct task *t, struct slice target, struct error error, int64_t tokens, int64_t duration_ms)
 {
     if (t->nattempts == TASK_ATTEMPTS_MAX) /* the oldest goes first */
@@ -51,7 +53,18 @@ static void call_failed(struct task *t, struct model *m, struct error error, int
         task_end_failed(t, CLASS_LIMIT, error.code, t->provider_message[0] ? t->provider_message : error.text, "model", false);
 }
 
-static void call_answered(struct task *t, struct model *m, const struct openai_answer *answer)
+/* A server that does not count must not make budgets void: about four bytes a token (REQUIREMENTS C3). */
+static void estimate_usage(const struct task *t, struct openai_answer *answer)
+{
+    size_t said = answer->content.len;
+
+    for (size_t i = 0; i < answer->ncalls; i++)
+        said += answer->calls[i].name.len + answer->calls[i].arguments.len;
+    answer->prompt_tokens = (int64_t)t->messages.len / BYTES_PER_TOKEN + 1;
+    answer->completion_tokens = (int64_t)said / BYTES_PER_TOKEN + 1;
+}
+
+static void call_answered(struct task *t, struct model *m, struct openai_answer *answer)
 {
     struct worker *w = t->worker;
     struct attempt *attempts = arena_alloc(t->arena, (t->nattempts + 1) * sizeof *attempts);
@@ -60,6 +73,8 @@ static void call_answered(struct task *t, struct model *m, const struct openai_a
     if (m->health.open_until_ms)
         worker_wake(w, OUTAGE_MODEL);
     endpoint_answered(&m->health, loop_now_ms(w->loop));
+    if (!answer->has_usage)
+        estimate_usage(t, answer);
     count_call(t, m, "ok");
     if (attempts && t->nattempts)
         memcpy(attempts, t->attempts, t->nattempts * sizeof *attempts);
