@@ -1,4 +1,5 @@
-/* Writing Avro binary (Avro 1.12, "Binary Encoding"): one function per type. Failure shows in `to->failed`, looked at once at the end. */
+/* Writing Avro binary (Avro 1.12, "Binary Encoding"): one function per type. Failure shows in `to->failed`, looked at once at the
+ * end. */
 #ifndef STEPMILL_AVRO_PUT_H
 #define STEPMILL_AVRO_PUT_H
 

@@ -7,7 +7,7 @@
 #include "bytes.h"
 
 struct embedded_file {
-    const char *name; /* without folder: "AgentEvent.avsc" */
+    const char *name;  /* without folder: "AgentEvent.avsc" */
     struct slice text; /* a terminator follows that is not counted */
 };
 

@@ -6,8 +6,8 @@
 
 enum { FINGERPRINT_LENGTH = 16 };
 
-/* 16 hex digits of SHA-256 and a terminator. Numbers, ids, hex, addresses and quoted text are taken out of the message first; only its first
- * 1,000 bytes count. */
+/* 16 hex digits of SHA-256 and a terminator. Numbers, ids, hex, addresses and quoted text are taken out of the message first;
+ * only its first 1,000 bytes count. */
 void fingerprint(char text[FINGERPRINT_LENGTH + 1], struct slice class, struct slice stage, struct slice message);
 /* The message as hashed, appended; for tests and for headings in lists. */
 void fingerprint_normalise(struct slice message, struct buf *to);

@@ -1,4 +1,5 @@
-/* Idempotency keys: "<task_id>/<seq>/<8 hex of SHA-256(what is called, body)>": the same after a crash, another when the call is another (DELIVERY §2). */
+/* Idempotency keys: "<task_id>/<seq>/<8 hex of SHA-256(what is called, body)>": the same after a crash, another when the call is
+ * another (DELIVERY §2). */
 #ifndef STEPMILL_IDEMPOTENCY_H
 #define STEPMILL_IDEMPOTENCY_H
 
@@ -6,8 +7,9 @@
 
 enum { IDEMPOTENCY_KEY_MAX = 128 + 1 + 11 + 1 + 8 + 1 };
 
-/* `parts`: for a tool its name, version and body; for a model its API and the parts of its body. Each is hashed with its length, except that the `nbody` last
- * parts are one body. Writes a terminated text; returns its length. */
-size_t idempotency_key(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int32_t seq, const struct slice *parts, size_t nparts, size_t nbody);
+/* `parts`: for a tool its name, version and body; for a model its API and the parts of its body. Each is hashed with its length,
+ * except that the `nbody` last parts are one body. Writes a terminated text; returns its length. */
+size_t idempotency_key(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int32_t seq, const struct slice *parts,
+                       size_t nparts, size_t nbody);
 
 #endif

@@ -11,7 +11,7 @@ extern const struct avro_record result_reader;
 void result_put(struct buf *to, uint32_t schema_id, const struct task_result *result);
 
 /* Slices point into `avro` (without the wire header). Errors: those of avro_plan_decode. */
-MUST_CHECK struct error result_read(const struct avro_plan *plan, struct slice avro, struct arena *arena, struct task_result *result,
-                                    struct detail *detail);
+MUST_CHECK struct error result_read(const struct avro_plan *plan, struct slice avro, struct arena *arena,
+                                    struct task_result *result, struct detail *detail);
 
 #endif

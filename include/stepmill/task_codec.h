@@ -13,13 +13,13 @@ extern const struct avro_record task_reader;
 /* 1–128 bytes of printable ASCII without '"' and '/': task_id and session_id (DELIVERY §3). */
 bool task_id_valid(struct slice id);
 
-/* Decodes and checks. `avro`: without the wire header; it must live as long as the task (copy it into the arena first), for slices point into it.
- * `agent`: the topic's suffix, which target_agent must equal.
- * Errors, all class poison: those of avro_plan_decode, and bad_task_id, bad_session_id, max_steps_out_of_range, token_budget_out_of_range,
- * wrong_target_agent. On error the task_id and session_id in `*task` are set if they were read and are valid, else absent: who has a task_id is
- * owed a failed result. */
-MUST_CHECK struct error task_read(const struct avro_plan *plan, struct slice avro, struct slice agent, struct arena *arena, struct task_input *task,
-                                  struct detail *detail);
+/* Decodes and checks. `avro`: without the wire header; it must live as long as the task (copy it into the arena first), for
+ * slices point into it. `agent`: the topic's suffix, which target_agent must equal. Errors, all class poison: those of
+ * avro_plan_decode, and bad_task_id, bad_session_id, max_steps_out_of_range, token_budget_out_of_range, wrong_target_agent. On
+ * error the task_id and session_id in `*task` are set if they were read and are valid, else absent: who has a task_id is owed a
+ * failed result. */
+MUST_CHECK struct error task_read(const struct avro_plan *plan, struct slice avro, struct slice agent, struct arena *arena,
+                                  struct task_input *task, struct detail *detail);
 
 /* Appends the wire header and the record by schemas/AgentTaskEvent.avsc. Nothing is checked. */
 void task_put(struct buf *to, uint32_t schema_id, const struct task_input *task);

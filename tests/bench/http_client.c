@@ -1,4 +1,5 @@
-/* What one HTTP request costs: N in flight against a server that takes its time, CPU per request and memory per request in flight.
+/* What one HTTP request costs: N in flight against a server that takes its time, CPU per request and memory per request in
+ * flight.
  *
  * usage: bench-http-client URL IN_FLIGHT SECONDS [BODY_BYTES [BODY_PARTS]]
  */
@@ -129,12 +130,13 @@ int main(int argc, char **argv)
     after_kb = resident_kb();
     stats = http_client_stats(b.client);
     turns = loop_stats(b.loop);
-    printf("in flight %zu: %.1f us CPU/request, %.0f requests/s, core used %.0f %%, %.1f KB/request in flight, failed %llu, connections %zu, "
+    printf("in flight %zu: %.1f us CPU/request, %.0f requests/s, core used %.0f %%, %.1f KB/request in flight, failed %llu, "
+           "connections %zu, "
            "opened %llu, longest turn %lld us, requests/turn %.1f\n",
            in_flight, (double)b.cpu_us / (double)b.done, (double)b.done * 1e6 / (double)b.began_us,
            100.0 * (double)b.cpu_us / (double)b.began_us, (double)(after_kb - before_kb) / (double)in_flight,
-           (unsigned long long)b.failed_count, stats.connections, (unsigned long long)stats.connected, (long long)turns.longest_us,
-           (double)stats.requests / (double)turns.turns);
+           (unsigned long long)b.failed_count, stats.connections, (unsigned long long)stats.connected,
+           (long long)turns.longest_us, (double)stats.requests / (double)turns.turns);
     http_client_free(b.client);
     loop_free(b.loop);
     free(bytes);
