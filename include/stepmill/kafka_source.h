@@ -57,11 +57,13 @@ struct kafka_source_events {
     void (*revoked)(void *context, const struct kafka_partition *p, size_t n);
     /* Already gone: drop the state now, send nothing of it. Also comes for partitions that were revoked but not yet released. */
     void (*lost)(void *context, const struct kafka_partition *p, size_t n);
-    /* The partition cannot be read: offset out of range, authorization, corrupt records. `why.code` is stable:
-     * "offset_out_of_range", "topic_authorization_failed", …. The state of the partition is to be dropped as by `lost`, but it
-     * stays assigned to this member. Alert: an operator must act (`stepmill offsets set`). The committed offset is read again
-     * every 30 s; when it has changed, or the error is one that heals (ACL), `assigned` is called again with a new number.
-     * `detail` is valid during the call. */
+    /* The partition cannot be read. `why.code` is stable: "offset_out_of_range" (the committed offset is not in the topic) or
+     * "partition_unreadable" (a wrong checksum or damaged headers: librdkafka would skip the batch, and the gap would pass for
+     * offsets without records). Refusals by an ACL, lost brokers and a deleted topic are no stop: they come as trouble and heal.
+     * Drop the state of the partition as by `lost`, but it stays assigned to this member. Alert: an operator must act
+     * (`stepmill offsets set`, which needs the group's workers stopped). The committed offset is read again every 30 s; when it
+     * has changed, or the records were unreadable, `assigned` is called again with a new number. `detail` is valid during the
+     * call. */
     void (*stopped)(void *context, const struct kafka_partition *p, struct error why, const char *detail);
     void (*trouble)(void *context, const struct kafka_trouble *t);
     /* After kafka_source_close: the group has been left; no callback follows. Free it now or later, but not inside this callback.

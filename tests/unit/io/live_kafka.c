@@ -259,27 +259,6 @@ static void submit(struct live *l)
         kafka_batch_free(b);
 }
 
-static bool is_stored(const struct kafka_batch *b, const struct kafka_result *r, const struct work *w)
-{
-    for (size_t i = 0; i < r->nstored; i++) {
-        struct kafka_partition p;
-        int64_t offset;
-        struct slice metadata;
-        const char *why;
-        struct offsets *stored;
-        bool in;
-
-        kafka_batch_offset(b, i, &p, &offset, &metadata);
-        if (p.partition != w->partition || r->stored[i].offset < 0)
-            continue;
-        stored = offsets_decode(r->stored[i].offset, r->stored[i].metadata.at, r->stored[i].metadata.len, &why);
-        in = stored && offsets_is_finished(stored, w->offset);
-        offsets_free(stored);
-        return in;
-    }
-    return false;
-}
-
 static void done(void *context, struct kafka_batch *b, const struct kafka_result *r)
 {
     struct live *l = context;
@@ -293,7 +272,7 @@ static void done(void *context, struct kafka_batch *b, const struct kafka_result
         l->us[l->nus++] = r->duration_us;
     while ((w = l->batch) != NULL) {
         struct part *p = &l->parts[w->partition];
-        bool in = r->fate == KAFKA_COMMITTED || (r->fate == KAFKA_REREAD && is_stored(b, r, w));
+        bool in = r->fate == KAFKA_COMMITTED || (r->fate == KAFKA_REREAD && live_is_stored(b, r, w->partition, w->offset));
 
         l->batch = w->next;
         if (r->fate == KAFKA_REREAD)

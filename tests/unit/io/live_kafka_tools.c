@@ -5,6 +5,7 @@
 
 #include "live_kafka.h"
 #include "stepmill/kafka_admin.h"
+#include "stepmill/kafka_txn.h"
 #include "stepmill/offsets.h"
 
 static int compare(const void *a, const void *b)
@@ -15,6 +16,27 @@ static int compare(const void *a, const void *b)
 }
 
 void live_sort(int64_t *at, int n) { qsort(at, (size_t)n, sizeof *at, compare); }
+
+bool live_is_stored(const struct kafka_batch *b, const struct kafka_result *r, int partition, int64_t record)
+{
+    for (size_t i = 0; i < r->nstored; i++) {
+        struct kafka_partition p;
+        int64_t offset;
+        struct slice metadata;
+        const char *why;
+        struct offsets *stored;
+        bool in;
+
+        kafka_batch_offset(b, i, &p, &offset, &metadata);
+        if (p.partition != partition || r->stored[i].offset < 0)
+            continue;
+        stored = offsets_decode(r->stored[i].offset, r->stored[i].metadata.at, r->stored[i].metadata.len, &why);
+        in = stored && offsets_is_finished(stored, record);
+        offsets_free(stored);
+        return in;
+    }
+    return false;
+}
 
 enum { PARTS = 64, OFFSETS = 2000000, TIMEOUT_MS = 30000 };
 
