@@ -10,6 +10,8 @@ bool cli_link_open(struct cli *cli, const struct config *config, struct cli_link
     struct error error;
 
     *link = (struct cli_link){.loop = loop_new()};
+    if (cli->log.level < LOG_LEVEL_WARN) /* a command's own words say what goes well */
+        cli->log.level = LOG_LEVEL_WARN;
     if (!link->loop) {
         cli_fail(cli, "no event loop: out of memory or file descriptors");
         return false;

@@ -22,7 +22,7 @@ struct produce {
     const char *agent, *session, *prompt, *task_id, *source, *deadline;
     struct cli_list context;
     int64_t max_steps, token_budget, rate;
-    bool from_stdin;
+    bool from_stdin, raw;
     uint32_t schema_id;
     char (*ids)[ID_MAX + 1]; /* by tag, until delivered */
     size_t nids, ids_room;
@@ -268,6 +268,28 @@ static int send_lines(struct produce *p)
     return CLI_OK;
 }
 
+/* Standard input as the value of one record, unchecked: to see what the worker makes of what is no task. */
+static int send_raw(struct produce *p)
+{
+    struct buf value = BUF(KAFKA_MESSAGE_MAX);
+    struct error error = error_none();
+    char *at;
+    size_t n = 1;
+
+    while (n && (at = buf_reserve(&value, 4096)))
+        value.len += n = fread(at, 1, 4096, stdin);
+    if (value.failed || !keep_id(p, SLICE("raw")))
+        error = error_make(CLASS_CONFIG, "too_large", "standard input is larger than 8 MiB");
+    else
+        error = kafka_producer_send(p->producer, &(struct kafka_output){.topic = buf_text(&p->topic),
+                                                                        .key = slice_of(p->session),
+                                                                        .value = {value.at, value.len},
+                                                                        .tag = p->nids - 1});
+    p->sent += !failed(error);
+    buf_free(&value);
+    return failed(error) ? cli_fail(p->cli, "%s", error.text) : CLI_OK;
+}
+
 static bool open_all(struct produce *p)
 {
     struct kafka_options kafka = cli_kafka(p->cli, p->config);
@@ -295,7 +317,9 @@ static int run(struct produce *p)
     int code = CLI_OK;
 
     p->progress = cli_progress_start("produced", p->from_stdin ? -1 : 1);
-    if (p->from_stdin)
+    if (p->raw)
+        code = send_raw(p);
+    else if (p->from_stdin)
         code = send_lines(p);
     else if ((wrong = send_flags(p)))
         code = cli_fail(p->cli, "%s", wrong);
@@ -315,7 +339,7 @@ static int check_arguments(struct produce *p)
         return cli_misuse(p->cli, "unexpected \"%s\"", p->cli->rest[0]);
     if (!p->agent)
         return cli_misuse(p->cli, "--agent is needed: whose topic shall it go to?");
-    if (!p->from_stdin && !p->prompt)
+    if (!p->from_stdin && !p->raw && !p->prompt)
         return cli_misuse(p->cli, "--prompt is needed, or --stdin for many tasks as JSON lines");
     return CLI_OK;
 }
@@ -334,6 +358,7 @@ int cli_produce(struct cli *cli, int argc, char **argv)
         {"deadline", 0, CLI_TEXT, &p.deadline, "TIME", "5m from now, or an RFC 3339 time", 0, 0},
         {"source", 0, CLI_TEXT, &p.source, "NAME", "source_agent (cli)", 0, 0},
         {"stdin", 0, CLI_FLAG, &p.from_stdin, NULL, "read JSON lines with the field names of AgentTaskEvent", 0, 0},
+        {"raw", 0, CLI_FLAG, &p.raw, NULL, "send standard input as one value, unchecked: to try the dead-letter topic", 0, 0},
         {"rate", 0, CLI_INT, &p.rate, "N", "at most N tasks a second", 1, 1000000},
     };
     const struct cli_usage usage = {
