@@ -92,8 +92,10 @@ static void write_decided_end(struct task *t, const struct decision *d)
 
 void task_continue(struct task *t)
 {
-    struct decision d = history_decide(&t->history);
+    struct decision d;
 
+    look_at_deadlines(t); /* nothing is begun after them */
+    d = history_decide(&t->history);
     if (d.kind == DECIDE_START) {
         if (!task_start(t))
             return;
