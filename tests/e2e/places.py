@@ -12,6 +12,7 @@ REDIS = os.environ.get("REDIS", "redis://127.0.0.1:26379/0")
 # Above 1 (sanitizers): time-outs are stretched and no latency is asserted.
 TIME_FACTOR = float(os.environ.get("STEPMILL_TIME_FACTOR", "1"))
 
+os.environ["STEPMILL_E2E_KEY"] = "a-key-that-no-log-may-show"
 os.environ.setdefault("STEPMILL_FAKES", str(BUILD / "stepmill-fakes"))
 sys.path.append(str(REPOSITORY / "tests" / "fakes"))
 

@@ -96,10 +96,10 @@ def test_b_a_record_read_again_after_its_end_is_finished_without_records(world):
 @pytest.mark.parametrize("running", [False, True], ids=["ended", "running"])
 def test_c_another_task_under_the_same_id_is_dead_lettered_without_a_result(world, running):
     world.start()
-    task = new_task("[[fake: latency=2s]] first" if running else "first", session="one")
+    task = new_task("[[fake: tools=look latency@2=2s]] first" if running else "first", session="one")
     world.submit(task)
     if running:
-        wait_for("the call", 20, lambda: calls_made(world, task))
+        wait_for("the first cells", 20, lambda: checkpoint(world, task))
     else:
         world.result_of(task)
     other = dict(task, prompt="second", session_id="two")
@@ -109,6 +109,18 @@ def test_c_another_task_under_the_same_id_is_dead_lettered_without_a_result(worl
     assert (letter.header("stepmill.class"), letter.header("stepmill.code")) == ("poison", "task_id_conflict")
     found = results_of(world, task)
     assert [(r["status"], r["session_id"]) for r in found] == [("completed", "one")], "it would answer the wrong caller"
+
+
+def test_c_of_two_that_begin_at_once_one_wins(world):
+    world.start()
+    first = new_task("[[fake: latency=1s]] first", session="one")
+    world.submit(first, dict(first, prompt="[[fake: latency=1s]] second", session_id="two"))
+    letter, = world.dlq.until(1)
+    assert letter.header("stepmill.code") == "task_id_conflict"
+    result, = results_of(world, first)
+    assert result["status"] == "completed"
+    assert letter.key.decode() != result["session_id"]
+    check_history(world.history_of(first), result)
 
 
 @pytest.mark.parametrize("cells", ["kept", "deleted", "deleted, done too"])

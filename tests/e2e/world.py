@@ -63,7 +63,7 @@ class World:
             "http": {"listen": "127.0.0.1:0"},
             "agents": {agent: merge({"system_prompt": "You help.", "models": [first], "tools": ["look"], "session_token_budget": 0,
                                      "token_budget": 32768}, changes) for agent, changes in agents.items()},
-            "models": {model: merge({"url": f"{self.url}/v1", "model": model, "key": "${STEPMILL_E2E_KEY:-any}", "timeout": "60s"},
+            "models": {model: merge({"url": f"{self.url}/v1", "model": model, "key": "${STEPMILL_E2E_KEY}", "timeout": "60s"},
                                     changes) for model, changes in models.items()},
             "tool_definitions": str(self.folder / "definitions"),
             "topics": {"tasks_prefix": f"{self.name}.tasks.", "results": self.topic("results"), "events": self.topic("events"),
