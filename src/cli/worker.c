@@ -2,6 +2,8 @@
 #include "stepmill/worker.h"
 #include "cli.h"
 
+static struct config *load_again(void *ctx, struct config_report *report) { return cli_config_try(ctx, CONFIG_NEED_ALL, report); }
+
 int cli_worker(struct cli *cli, int argc, char **argv)
 {
     static const struct cli_usage usage = {
@@ -22,7 +24,8 @@ int cli_worker(struct cli *cli, int argc, char **argv)
     config = cli_config_load(cli, CONFIG_NEED_ALL);
     if (!config)
         return CLI_FAILED;
-    code = worker_run(config, &cli->log) ? CLI_FAILED : CLI_OK;
+    code = worker_run(&(struct worker_options){.config = config, .log = &cli->log, .load = load_again, .ctx = cli}) ? CLI_FAILED
+                                                                                                                    : CLI_OK;
     config_free(config);
     return code;
 }

@@ -96,7 +96,8 @@ static struct error make_agent(struct worker *w, struct agent *a, const struct c
     struct error error;
 
     a->worker = w;
-    a->config = c;
+    a->values = *c;
+    a->config = &a->values;
     a->name = slice_of(c->name);
     config_tasks_topic(w->config, c->name, &topic);
     a->topic = strdup(buf_text(&topic));
@@ -146,6 +147,7 @@ struct error worker_make_agents(struct worker *w)
         error = make_tool(w, &w->tools[w->ntools], &w->tool_set->tools[w->ntools]);
     for (; !failed(error) && w->nagents < c->nagents; w->nagents++)
         error = make_agent(w, &w->agents[w->nagents], &c->agents[w->nagents]);
+    worker_bound_in_flight(w);
     return error;
 }
 

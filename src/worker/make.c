@@ -159,6 +159,7 @@ struct error worker_make(struct worker *w)
 {
     struct error error;
 
+    worker_bound_in_flight(w); /* raises the limit of open files before anybody reads it */
     w->session_timeout_ms = session_timeout(&w->config->kafka);
 
     w->group = text_of("%s%s", w->config->kafka.group_id, "");
@@ -203,6 +204,7 @@ void worker_free(struct worker *w)
     loop_timer_cancel(&w->commit_timer);
     loop_timer_cancel(&w->second_timer);
     loop_timer_cancel(&w->drain_timer);
+    config_free(w->latest);
     free(w->numbers);
     free(w->group);
     free(w->transactional_id);

@@ -139,10 +139,8 @@ static void on_term(void *ctx, int signo)
 
 static void on_hup(void *ctx, int signo)
 {
-    struct worker *w = ctx;
-
-    log_warn(w->log, "worker.reload_ignored", LOG_INT("signal", signo),
-             LOG_TEXT("action", "restart the worker to take over a changed config"));
+    (void)signo;
+    worker_reload(ctx);
 }
 
 /* While something is missing at start: a clear line every few seconds, and work begins when it comes. */
@@ -225,16 +223,20 @@ static struct error take_signals(struct worker *w)
     return error;
 }
 
-int worker_run(const struct config *config, const struct log *log)
+int worker_run(const struct worker_options *options)
 {
-    struct worker w = {.config = config,
+    const struct log *log = options->log;
+    struct worker w = {.options = options,
+                       .live = *options->config,
                        .log = log,
+                       .log_to_set = options->log,
                        .loop = loop_new(),
                        .scratch = BUF(TASK_MEMORY_MAX),
                        .slot_lock = -1,
                        .boot_ms = clock_boot_ms()};
     struct error error;
 
+    w.config = &w.live;
     if (!w.loop) {
         log_error(log, "worker.start", LOG_TEXT("reason", "no event loop: out of memory or descriptors"));
         return 1;

@@ -29,7 +29,8 @@ struct tool {
 
 struct agent {
     struct worker *worker;
-    const struct config_agent *config;
+    struct config_agent values;        /* may change by a reload */
+    const struct config_agent *config; /* &values */
     struct slice name;
     char *topic;
     char definition[2 * DIGEST_SIZE + 1]; /* of prompt and tools: named in ModelAnswered */
@@ -81,8 +82,12 @@ struct outgoing {
 enum worker_state { WORKER_STARTING, WORKER_RUNNING, WORKER_DRAINING, WORKER_CLOSING, WORKER_STOPPING, WORKER_STOPPED };
 
 struct worker {
-    const struct config *config;
+    const struct worker_options *options;
+    struct config live;          /* the options' config, with the values of the last reload */
+    const struct config *config; /* &live */
+    struct config *latest;       /* of the last reload; NULL: none */
     const struct log *log;
+    struct log *log_to_set;
     struct loop *loop;
     struct http_client *http;
     struct http_server *server;
@@ -157,6 +162,10 @@ void worker_mark_done(struct worker *w, const struct cells_settle *settle);
 void worker_done_answered(struct worker *w, struct ticket t, const struct cells_answer *a);
 void worker_done_retry(struct worker *w);
 void worker_done_free(struct worker *w);
+
+/* reload.c */
+void worker_reload(struct worker *w);
+void worker_bound_in_flight(struct worker *w);
 
 /* agents.c */
 struct error worker_make_agents(struct worker *w) MUST_CHECK;
