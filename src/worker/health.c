@@ -128,6 +128,11 @@ static bool kafka_ok(struct worker *w, const char **trouble)
         return false;
     kafka_source_status(w->source, &s);
     *trouble = s.trouble ? s.trouble : s.joined ? s.pending ? "offsets_pending" : NULL : "joining";
+    for (size_t i = 0; i < w->nagents; i++)
+        if (w->agents[i].topic_missing) {
+            *trouble = "topic_missing";
+            return false;
+        }
     return s.joined && s.connected && !s.pending;
 }
 
@@ -140,7 +145,8 @@ static bool put_models(struct worker *w, struct buf *b)
         bool closed = endpoint_ready_ms(&w->models[i].health, loop_now_ms(w->loop)) > loop_now_ms(w->loop);
 
         all &= !closed;
-        put_dependency(b, w->models[i].config->name, !closed, closed ? "closed" : NULL, NULL);
+        put_dependency(b, w->models[i].config->name, !closed, closed ? w->models[i].last_error.code : NULL,
+                       closed ? w->models[i].last_error.text : NULL);
     }
     buf_put_text(b, "}}");
     return all;

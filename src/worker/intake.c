@@ -56,6 +56,7 @@ static int64_t on_assigned(void *context, const struct kafka_assigned *p)
     }
     o->agent = agent;
     agent->npartitions++;
+    agent->topic_missing = false;
     partition_init(&o->partition, agent->topic, p->partition, p->assignment, finished);
     list_append(&w->owned, &o->node);
     w->commits_blocked = false;
@@ -259,7 +260,10 @@ static void on_stopped(void *context, const struct kafka_partition *p, struct er
 static void on_trouble(void *context, const struct kafka_trouble *t)
 {
     struct worker *w = context;
+    struct agent *agent = t->topic && t->kind == KAFKA_TROUBLE_TOPIC_MISSING ? agent_of(w, t->topic) : NULL;
 
+    if (agent)
+        agent->topic_missing = true;
     log_warn(w->log, "kafka.consumer.trouble", LOG_TEXT("kind", kafka_trouble_name(t->kind)), LOG_TEXT("kafka_error", t->name),
              LOG_TEXT("detail", t->detail), LOG_TEXT("topic", t->topic));
     if (t->kind == KAFKA_TROUBLE_FATAL)

@@ -36,6 +36,7 @@ static void call_failed(struct task *t, struct model *m, struct error error, int
     struct endpoint_policy policy = {w->config->breaker.failures, w->config->breaker.open_ms};
     int64_t now = loop_now_ms(w->loop);
 
+    m->last_error = error;
     if (endpoint_failed(&m->health, &policy, error, wait_ms, now, &w->seed))
         log_error(w->log, "model.breaker.open", LOG_TEXT("model", m->config->name), LOG_ERROR(error),
                   LOG_TEXT("provider_message", t->provider_message), LOG_TEXT("detail", a->detail),
@@ -73,6 +74,7 @@ static void call_answered(struct task *t, struct model *m, struct openai_answer 
     if (m->health.open_until_ms)
         worker_wake(w, OUTAGE_MODEL);
     endpoint_answered(&m->health, loop_now_ms(w->loop));
+    m->last_error = error_none();
     if (!answer->has_usage)
         estimate_usage(t, answer);
     count_call(t, m, "ok");

@@ -8,7 +8,6 @@
 enum {
     ADVANCE_PER_TURN = 2000,
     POSITION_EVERY_MS = 2000,
-    COMPLAIN_EVERY_MS = 5000,
     CLOSE_MARGIN_MS = 6000, /* of drain_timeout, for the last commits and leaving the group */
 };
 
@@ -143,39 +142,14 @@ static void on_hup(void *ctx, int signo)
     worker_reload(ctx);
 }
 
-/* While something is missing at start: a clear line every few seconds, and work begins when it comes. */
+/* Work begins when registry and Redis are there; the clients themselves try again and again. */
 static void look_at_start(struct worker *w)
 {
-    struct registry_state registry = registry_state(w->registry);
-    int64_t now = loop_now_ms(w->loop);
-    bool redis = redis_is_up(w->redis);
-
-    if (registry.ready && redis && !w->source) {
-        w->state = WORKER_RUNNING;
-        if (failed(worker_start_kafka(w)))
-            worker_stop_now(w, true);
+    if (w->source || !registry_state(w->registry).ready || !redis_is_up(w->redis))
         return;
-    }
-    if (now - w->complained_ms < COMPLAIN_EVERY_MS)
-        return;
-    if (w->source) {
-        struct kafka_source_status s;
-
-        kafka_source_status(w->source, &s);
-        if (!s.joined || !s.connected)
-            log_warn(w->log, "worker.waiting", LOG_TEXT("for", "kafka"), LOG_TEXT("kafka_error", s.trouble),
-                     LOG_TEXT("bootstrap_servers", w->config->kafka.bootstrap_servers),
-                     LOG_TEXT("action", "check brokers, and that the topics exist (stepmill topics create)"));
-        else if (redis && registry.ready)
-            return;
-    }
-    if (!redis)
-        log_warn(w->log, "worker.waiting", LOG_TEXT("for", "redis"), LOG_ERROR(redis_why_down(w->redis)),
-                 LOG_TEXT("url", w->config->redis.url));
-    if (!registry.ready)
-        log_warn(w->log, "worker.waiting", LOG_TEXT("for", "schema_registry"), LOG_ERROR(registry.error),
-                 LOG_TEXT("detail", registry.detail), LOG_TEXT("url", w->config->registry.url));
-    w->complained_ms = now;
+    w->state = WORKER_RUNNING;
+    if (failed(worker_start_kafka(w)))
+        worker_stop_now(w, true);
 }
 
 /* Idle partitions: what lies below the position and was never delivered holds no record; lag reaches 0 (DELIVERY §4.10). */
@@ -207,6 +181,7 @@ static void every_second(void *ctx)
 
     loop_timer_set(&w->second_timer, w->source ? 1000 : 100);
     look_at_start(w);
+    worker_complain(w);
     worker_done_retry(w);
     if (w->source && w->state < WORKER_STOPPING)
         commit_positions(w);

@@ -18,6 +18,7 @@ struct model {
     const struct config_model *config;
     struct http_endpoint *endpoint;
     struct endpoint health;
+    struct error last_error;  /* of the last call that failed; none after a good one */
     char authorization[2048]; /* "Bearer …"; empty: none */
 };
 
@@ -33,6 +34,7 @@ struct agent {
     const struct config_agent *config; /* &values */
     struct slice name;
     char *topic;
+    bool topic_missing;                   /* the brokers do not know it (yet) */
     char definition[2 * DIGEST_SIZE + 1]; /* of prompt and tools: named in ModelAnswered */
     struct model *models[CASCADE_MODELS_MAX];
     struct endpoint *healths[CASCADE_MODELS_MAX];
@@ -162,6 +164,9 @@ void worker_mark_done(struct worker *w, const struct cells_settle *settle);
 void worker_done_answered(struct worker *w, struct ticket t, const struct cells_answer *a);
 void worker_done_retry(struct worker *w);
 void worker_done_free(struct worker *w);
+
+/* complain.c */
+void worker_complain(struct worker *w);
 
 /* reload.c */
 void worker_reload(struct worker *w);
