@@ -215,13 +215,13 @@ class World:
         troubles = [trouble for worker in self.workers for trouble in worker.close()]
         for worker in self.workers:
             worker.show_end()
-        for closer in self.closers:
-            closer()
         for reader in self.readers.values():
             reader.close()
         if (code := self.fakes.stop()) != 0:
             troubles.append(f"the fakes ended with {code}")
         self.clean()
+        for closer in self.closers:
+            closer()
         return troubles
 
     def clean(self):
