@@ -14,9 +14,11 @@ static void about_kafka(struct worker *w)
         missing |= w->agents[i].topic_missing;
     kafka_source_status(w->source, &s);
     if (!s.connected || (!s.joined && !missing)) /* without its topics it has nothing to join for */
-        log_warn(w->log, "worker.waiting", LOG_TEXT("for", "kafka"), LOG_TEXT("kafka_error", s.trouble),
+        log_warn(w->log, "worker.waiting", LOG_TEXT("for", "kafka"), LOG_TEXT("kafka_error", s.trouble ? s.trouble : "joining"),
                  LOG_TEXT("bootstrap_servers", w->config->kafka.bootstrap_servers),
-                 LOG_TEXT("action", "check that the brokers run and can be reached; stepmill doctor tries them"));
+                 LOG_TEXT("action", s.connected
+                                        ? "nothing, if a worker was killed: the group waits for it up to session.timeout.ms"
+                                        : "check that the brokers run and can be reached; stepmill doctor tries them"));
     for (size_t i = 0; i < w->nagents; i++)
         if (w->agents[i].topic_missing)
             log_warn(w->log, "worker.waiting", LOG_TEXT("for", "topic"), LOG_TEXT("topic", w->agents[i].topic),

@@ -23,6 +23,15 @@ static void schema_arrived(void *ctx, struct ticket ticket, uint32_t id)
     task_ready(t);
 }
 
+static size_t headers_size(const struct record *r)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < r->nheaders; i++)
+        size += r->headers[i].name.len + r->headers[i].value.len;
+    return size;
+}
+
 static struct error read_input(struct task *t, uint32_t *schema_id, struct detail *detail)
 {
     const struct avro_plan *plan;
@@ -34,6 +43,8 @@ static struct error read_input(struct task *t, uint32_t *schema_id, struct detai
                  (long long)t->worker->config->limits.record);
         return error_make(CLASS_POISON, "too_large", "the record is larger than limits.record");
     }
+    if (headers_size(t->record) > (size_t)t->worker->config->limits.headers)
+        return error_make(CLASS_POISON, "headers_too_large", "the record's headers are larger than limits.headers");
     error = wire_parse(t->record->value, schema_id, &avro);
     if (failed(error))
         return error;

@@ -67,6 +67,16 @@ static size_t running(const struct worker *w)
     return n;
 }
 
+/* Tasks that a drain waits for: those that only wait for an outage to end have lost nothing when they are given up. */
+static size_t worth_waiting_for(const struct worker *w)
+{
+    size_t n = running(w) - w->tasks[TASK_FETCHING].count - w->tasks[TASK_WAITING].count;
+
+    for (const struct list_node *t = w->tasks[TASK_WAITING].first; t; t = t->next)
+        n += task_has_unsaved(list_entry(t, const struct task, in_state));
+    return n;
+}
+
 static void close_down(struct worker *w)
 {
     if (w->state >= WORKER_CLOSING)
@@ -94,7 +104,7 @@ static bool after_turn(void *ctx)
         task_advance(list_entry(n, struct task, in_ready));
     worker_release_revoked(w);
     worker_reap(w);
-    if (w->state == WORKER_DRAINING && running(w) == 0)
+    if (w->state == WORKER_DRAINING && worth_waiting_for(w) == 0)
         close_down(w);
     return w->ready.first || w->admission_due;
 }
