@@ -16,6 +16,7 @@ static const struct {
     {"produce", "send tasks", cli_produce},
     {"tail", "show results, events or dead letters", cli_tail},
     {"lag", "show what is not finished yet", cli_lag},
+    {"offsets", "show and move the group's offsets", cli_offsets},
     {"topics", "create and list our topics", cli_topics},
     {"schemas", "put our schemas into the registry, check them there", cli_schemas},
     {"config", "check and show the configuration, its options, its schema", cli_config},
