@@ -295,6 +295,7 @@ void task_committed(struct task *t)
         look_for_a_systemic_cause(t);
         worker_mark_done(w, &settle);
     }
+    task_unqueue(t); /* its events left in the same transaction, also when only its offset proves that */
     task_enter(t, TASK_GONE);
     list_remove(&t->in_owned);
     t->owned = NULL;

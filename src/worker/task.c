@@ -209,19 +209,11 @@ void task_give_back(struct task *t)
     t->worker->admission_due = true;
 }
 
-void task_drop(struct task *t, bool alive)
+void task_unqueue(struct task *t)
 {
     struct worker *w = t->worker;
     struct list_node *n;
 
-    if (t->state == TASK_GONE)
-        return;
-    if (alive && t->loaded)
-        cells_release(w->cells, (struct ticket){0, 0}, t->input.task_id);
-    task_cancel_model(t);
-    task_cancel_tools(t);
-    if (t->registry_waiter)
-        registry_cancel(w->registry, t->registry_waiter);
     while ((n = list_take_first(&t->outgoing))) {
         struct outgoing *o = list_entry(n, struct outgoing, in_task);
 
@@ -231,6 +223,21 @@ void task_drop(struct task *t, bool alive)
         }
         list_remove(&o->in_queue);
     }
+}
+
+void task_drop(struct task *t, bool alive)
+{
+    struct worker *w = t->worker;
+
+    if (t->state == TASK_GONE)
+        return;
+    if (alive && t->loaded)
+        cells_release(w->cells, (struct ticket){0, 0}, t->input.task_id);
+    task_cancel_model(t);
+    task_cancel_tools(t);
+    if (t->registry_waiter)
+        registry_cancel(w->registry, t->registry_waiter);
+    task_unqueue(t);
     task_give_back(t);
     worker_count(w->numbers->dropped, t->state != TASK_SETTLING);
     task_enter(t, TASK_GONE);

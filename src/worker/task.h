@@ -160,6 +160,8 @@ struct task *task_new(struct worker *w, struct owned *owned, struct record *reco
 /* Ends the task without a trace outside: cancels what is under way; it is freed in the reap. `alive`: an orderly release. */
 void task_drop(struct task *t, bool alive);
 void task_free(struct task *t);
+/* None of its records leaves any more: they die with it. */
+void task_unqueue(struct task *t);
 
 struct ticket task_ticket(struct task *t);
 struct task *task_of(struct worker *w, struct ticket ticket);
