@@ -15,6 +15,7 @@ static const struct {
     {"worker", "run agent tasks", cli_worker},
     {"produce", "send tasks", cli_produce},
     {"tail", "show results, events or dead letters", cli_tail},
+    {"cancel", "stop a task", cli_cancel},
     {"lag", "show what is not finished yet", cli_lag},
     {"offsets", "show and move the group's offsets", cli_offsets},
     {"topics", "create and list our topics", cli_topics},
