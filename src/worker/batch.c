@@ -178,6 +178,7 @@ void worker_submit(struct worker *w)
 {
     struct draft d = {.shares = calloc(w->owned.count + 1, sizeof(struct share)), .batch = kafka_batch_new()};
     struct kafka_membership *membership = kafka_source_membership(w->source);
+    bool sent = false;
 
     if (!membership || !d.shares || !d.batch) { /* not a member now: nothing may be sent */
         kafka_membership_free(membership);
@@ -188,10 +189,14 @@ void worker_submit(struct worker *w)
     gather(w, &d);
     if (!d.failed && d.nshares && add_offsets(&d) && kafka_batch_offsets(d.batch)) {
         move(w, &d, end_of_gathered(w, BATCH_BYTES));
+        sent = !d.failed;
+    }
+    if (sent) {
         kafka_batch_set_membership(d.batch, membership);
         w->batch_began_ms = loop_now_ms(w->loop);
         kafka_txn_submit(w->txn, d.batch);
-    } else {
+    } else { /* its offsets must not leave without every one of its records */
+        worker_requeue(w);
         kafka_membership_free(membership);
         kafka_batch_free(d.batch);
     }

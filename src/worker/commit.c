@@ -3,7 +3,7 @@
 
 #include "worker.h"
 
-static void requeue(struct worker *w)
+void worker_requeue(struct worker *w)
 {
     struct list_node *n;
 
@@ -158,7 +158,7 @@ static void batch_done(void *context, struct kafka_batch *b, const struct kafka_
     }
     for (struct list_node *n = w->owned.first; n && r->fate != KAFKA_COMMITTED; n = n->next)
         list_entry(n, struct owned, node)->restate = true;
-    requeue(w);
+    worker_requeue(w);
     worker_count(w->numbers->batches, 1);
     kafka_batch_free(b);
     w->admission_due = true;

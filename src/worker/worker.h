@@ -153,6 +153,8 @@ extern const struct kafka_txn_events commit_events;
 void worker_commit(struct worker *w);
 void worker_commit_soon(struct worker *w);
 void worker_submit(struct worker *w);
+/* What was put into the batch under way and has not left goes back to the head of the outbox. */
+void worker_requeue(struct worker *w);
 /* settle.c: the broker refused it alone; write it again with less in it. False: nothing is left to leave out. */
 bool outgoing_refused(struct outgoing *o);
 
