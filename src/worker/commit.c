@@ -139,7 +139,8 @@ static void batch_done(void *context, struct kafka_batch *b, const struct kafka_
     } else {
         log_warn(w->log, "kafka.batch_aborted", LOG_ERROR(r->why), LOG_TEXT("kafka_error", r->name),
                  LOG_INT("records", kafka_batch_records(b)));
-        w->commits_blocked |= r->needs_lost;
+        if (w->batch_served == w->served) /* else what it waits for has come already, and would not come again */
+            w->commits_blocked |= r->needs_lost;
     }
     if (r->record_refused) {
         struct outgoing *o = (struct outgoing *)(uintptr_t)kafka_batch_tag(b, r->refused);

@@ -37,6 +37,13 @@ static struct offsets *finished_of(struct worker *w, const struct kafka_assigned
     return offsets_new(start);
 }
 
+/* The group knows this member again, or the member knows that it is out. */
+static void served(struct worker *w)
+{
+    w->commits_blocked = false;
+    w->served++;
+}
+
 static int64_t on_assigned(void *context, const struct kafka_assigned *p)
 {
     struct worker *w = context;
@@ -59,7 +66,7 @@ static int64_t on_assigned(void *context, const struct kafka_assigned *p)
     agent->topic_missing = false;
     partition_init(&o->partition, agent->topic, p->partition, p->assignment, finished);
     list_append(&w->owned, &o->node);
-    w->commits_blocked = false;
+    served(w);
     log_info(w->log, "kafka.partition.assigned", LOG_TEXT("topic", p->topic), LOG_INT("partition", p->partition),
              LOG_INT("offset", start), LOG_BOOL("from_beginning", p->committed < 0));
     return p->committed >= 0 ? p->committed : KAFKA_OFFSET_BEGINNING;
@@ -181,7 +188,7 @@ static void on_lost(void *context, const struct kafka_partition *p, size_t n)
         if (o)
             worker_drop_owned(w, o, false);
     }
-    w->commits_blocked = false;
+    served(w);
 }
 
 /* What must end before the partition is given up: commits of what is finished, and calls whose answer would be paid for twice. */

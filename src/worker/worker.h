@@ -128,6 +128,7 @@ struct worker {
 
     struct list outbox, batch; /* outgoing, in order */
     int64_t batch_ended_ms, batch_began_ms;
+    uint64_t served, batch_served; /* times assigned or lost was served: ever, and when the batch under way was made */
     size_t outbox_settles, outbox_bytes;
     bool commits_blocked; /* the group does not know this member: until lost or assigned was served */
     bool proving;         /* an offsets-only transaction must succeed before any outside call */
