@@ -195,6 +195,7 @@ void worker_submit(struct worker *w)
         kafka_batch_set_membership(d.batch, membership);
         w->batch_began_ms = loop_now_ms(w->loop);
         w->batch_served = w->served;
+        w->batch_proves = w->proving;
         kafka_txn_submit(w->txn, d.batch);
     } else { /* its offsets must not leave without every one of its records */
         worker_requeue(w);

@@ -132,7 +132,7 @@ static void batch_done(void *context, struct kafka_batch *b, const struct kafka_
     w->batch_ended_ms = loop_now_ms(w->loop);
     if (r->fate != KAFKA_NOT_COMMITTED) {
         resolve(w, b, r);
-        if (r->fate == KAFKA_COMMITTED && w->proving) {
+        if (r->fate == KAFKA_COMMITTED && w->proving && w->batch_proves) {
             w->proving = false;
             worker_wake(w, OUTAGE_FENCE);
         }

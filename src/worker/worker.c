@@ -41,6 +41,7 @@ static void check_gap(struct worker *w)
     log_warn(w->log, "worker.was_stopped", LOG_INT("gap_ms", gap),
              LOG_TEXT("action", "no call is made until a transaction proves that the partitions are still ours"));
     w->proving = true;
+    w->batch_proves = false;
     worker_commit_soon(w);
 }
 

@@ -131,7 +131,8 @@ struct worker {
     uint64_t served, batch_served; /* times assigned or lost was served: ever, and when the batch under way was made */
     size_t outbox_settles, outbox_bytes;
     bool commits_blocked; /* the group does not know this member: until lost or assigned was served */
-    bool proving;         /* an offsets-only transaction must succeed before any outside call */
+    bool proving;         /* a transaction over all our offsets must succeed before any outside call */
+    bool batch_proves;    /* the batch under way was made after the gap: one made before proves nothing */
     int64_t boot_ms, position_ms, complained_ms;
     int64_t session_timeout_ms; /* of the consumer group */
     struct loop_timer commit_timer, second_timer, drain_timer;
