@@ -99,9 +99,10 @@ void task_arm(struct task *t)
         loop_timer_cancel(&t->timer);
         return;
     }
-    if (t->state != TASK_WAITING && t->deadline_ms && !t->ending)
+    /* Before it is loaded nothing can be written of it, and a deadline that passed would ring without end. */
+    if (t->loaded && t->state != TASK_WAITING && t->deadline_ms && !t->ending)
         earlier(&at, t->deadline_ms);
-    if (t->deadline_at_ms >= 0 && !t->ending) {
+    if (t->loaded && t->deadline_at_ms >= 0 && !t->ending) {
         int64_t left = t->deadline_at_ms - clock_wall_ms();
 
         earlier(&at, now + (left > 0 ? left : 0));
