@@ -182,6 +182,35 @@ static bool same_cell(const struct cell *a, size_t na, int32_t seq, const struct
     return seq >= 0 && (size_t)seq < na && a[seq].bytes.at && digest_equal(&a[seq].digest, &b->digest);
 }
 
+static void cancel_runs(struct task *t, struct tool_run *runs, size_t n)
+{
+    for (size_t i = 0; runs && i < n; i++)
+        task_cancel_run(t, &runs[i]);
+}
+
+/* The answer that asked for these calls is the same: those under way go on, and what we know of the others stays known. An answer
+ * of ours that is not stored (yet) is offered again: the call must not be made twice for it. */
+static bool keep_runs(struct task *t, struct tool_run *runs, const struct cell *old, size_t nold)
+{
+    for (size_t i = 0; i < t->history.ncalls; i++) {
+        size_t seq = (size_t)t->history.group_first + 1 + i;
+
+        if (t->runs[i].state == RUN_ANSWERED) {
+            task_cancel_run(t, &runs[i]);
+            runs[i].state = RUN_ANSWERED;
+        } else if (runs[i].state == RUN_ANSWERED && seq < nold && old[seq].bytes.at) {
+            if (!task_adopt(t, &old[seq])) {
+                cancel_runs(t, runs, t->history.ncalls);
+                t->runs = NULL;
+                return false;
+            }
+            t->history.cells[seq].state = CELL_LOCAL;
+        }
+    }
+    t->runs = runs;
+    return true;
+}
+
 bool task_refold(struct task *t, const struct cell *cells, size_t ncells)
 {
     struct history *h = &t->history;
@@ -208,6 +237,7 @@ bool task_refold(struct task *t, const struct cell *cells, size_t ncells)
             break;
         }
         if (!task_adopt(t, &cells[i])) {
+            cancel_runs(t, runs, nruns);
             t->runs = NULL;
             return false;
         }
@@ -218,18 +248,9 @@ bool task_refold(struct task *t, const struct cell *cells, size_t ncells)
         (t->writing.model_seq >= h->ncells || !same_cell(old, nold, t->writing.model_seq, &h->cells[t->writing.model_seq])))
         worker_count(t->worker->numbers->tokens_unrecorded, (double)t->writing.model_tokens); /* our answer became no cell */
     t->writing = (struct cells_writing){.group_first = h->group_first < 0 ? 0 : h->group_first, .model_seq = -1};
-    /* Calls under way go on when the answer that asked for them is the same. */
-    if (runs && old_group == h->group_first && nruns == h->ncalls && same_cell(old, nold, old_group, &h->cells[old_group])) {
-        for (size_t i = 0; i < nruns; i++)
-            if (runs[i].state == RUN_ANSWERED && t->runs[i].state != RUN_ANSWERED)
-                runs[i].state = RUN_IDLE; /* our answer was lost: it belongs to no history */
-            else if (t->runs[i].state == RUN_ANSWERED)
-                task_cancel_run(t, &runs[i]), runs[i].state = RUN_ANSWERED;
-        t->runs = runs;
-    } else if (runs) {
-        for (size_t i = 0; i < nruns; i++)
-            task_cancel_run(t, &runs[i]);
-    }
+    if (runs && old_group == h->group_first && nruns == h->ncalls && same_cell(old, nold, old_group, &h->cells[old_group]))
+        return keep_runs(t, runs, old, nold);
+    cancel_runs(t, runs, nruns);
     return true;
 }
 

@@ -67,6 +67,8 @@ void task_cancel_run(struct task *t, struct tool_run *run)
     }
     run->request = 0;
     run->attempt = 0;
+    if (run->state != RUN_ANSWERED)
+        run->state = RUN_IDLE; /* begun again if the task goes on */
 }
 
 void task_cancel_tools(struct task *t)
@@ -281,9 +283,11 @@ void task_claimed(struct task *t, uint32_t attempt, const struct cells_answer *a
             run->wake_ms = now + (left < 1000 ? left : 1000); /* its cell may appear before */
             task_arm(t);
         }
-    } else { /* answered, stale, gone: load what is stored */
+    } else if (t->redis_attempt || task_has_unsaved(t)) { /* answered, stale, gone: the answer to what we save will tell */
+        pause_run(t, run, now + 200);
+    } else { /* load what is stored; the other calls go on */
+        run->state = RUN_IDLE;
         t->loaded = false;
-        task_cancel_tools(t);
         task_wait(t, OUTAGE_REDIS, now);
     }
     task_ready(t);
