@@ -7,7 +7,7 @@
 #include "stepmill/retry_after.h"
 #include "worker.h"
 
-enum { CLAIM_GRACE_MS = 5000 };
+enum { CLAIM_GRACE_MS = 5000, RETRY_MIN_MS = 500 };
 
 static int32_t seq_of(const struct task *t, const struct tool_run *run)
 {
@@ -24,6 +24,12 @@ static struct tool *tool_named(const struct agent *a, struct slice name)
         if (slice_equal(a->tools[i]->definition->name, name))
             return a->tools[i];
     return NULL;
+}
+
+/* As frozen in TaskStarted: whoever runs the task must judge alike, whatever the tool file says by now. */
+static bool is_repeatable(const struct task *t, const struct tool_run *run)
+{
+    return history_tool(&t->history, call_of(t, run)->name)->repeatable;
 }
 
 /* The call's answer becomes a cell. False: the task was given up. */
@@ -123,15 +129,15 @@ static void unknown(struct task *t, struct tool_run *run)
 static void run_failed(struct task *t, struct tool_run *run, struct error error, const struct http_answer *a)
 {
     struct worker *w = t->worker;
-    const struct tool_definition *d = run->tool->definition;
     int64_t now = loop_now_ms(w->loop), wait_ms = -1;
     bool slow = a->status == 429 || a->status == 529;
+    bool not_run = a->status == 429 || a->status == 503; /* the tool says that it did not carry the call out */
     char text[400];
 
     note_failure(t, run, error);
     if (slow || a->status == 503)
         (void)retry_after_ms(http_answer_header(a, "Retry-After"), clock_wall_ms(), &wait_ms);
-    if (!d->repeatable && run->sent && !slow && a->status != 503) {
+    if (!is_repeatable(t, run) && run->sent && !not_run) {
         unknown(t, run);
         return;
     }
@@ -141,9 +147,12 @@ static void run_failed(struct task *t, struct tool_run *run, struct error error,
         if (wait_ms < 0)
             wait_ms =
                 backoff_ms(w->config->retry.tool_backoff.min_ms, w->config->retry.tool_backoff.max_ms, run->attempts, &w->seed);
+        else if (wait_ms < RETRY_MIN_MS) /* "Retry-After: 0" must not become a loop */
+            wait_ms = RETRY_MIN_MS;
         if (slow)
             run->tool->slow_until_ms = now + wait_ms;
-        run->sent = false; /* the tool said no, or may be asked again */
+        if (not_run)
+            run->sent = false;
         pause_run(t, run, now + wait_ms);
         return;
     }
@@ -231,7 +240,7 @@ static void send(struct task *t, struct tool_run *run)
                                                       .body_parts = 1,
                                                       .timeout_ms = d->timeout_ms,
                                                       .max_body = (size_t)w->config->limits.tool_answer * 4,
-                                                      .once = !d->repeatable,
+                                                      .once = !is_repeatable(t, run),
                                                       .ticket = ticket,
                                                       .done = on_answer,
                                                       .ctx = w,
@@ -335,7 +344,7 @@ static void begin(struct task *t, struct tool_run *run)
         return;
     if (run->tool->slow_until_ms > now)
         pause_run(t, run, run->tool->slow_until_ms);
-    else if (!history_tool(&t->history, call_of(t, run)->name)->repeatable)
+    else if (!is_repeatable(t, run))
         claim(t, run);
     else
         send(t, run);
