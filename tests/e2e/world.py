@@ -97,15 +97,7 @@ class World:
         return done
 
     def create(self):
-        if "topics" in subprocess.run([STEPMILL, "--help"], capture_output=True, text=True).stdout:  # TEMPORARY
-            self.stepmill("topics", "create")
-        else:
-            from confluent_kafka.admin import NewTopic
-            topics = [*(self.tasks_topic(agent) for agent in self.agents),
-                  *(self.topic(t) for t in ("results", "events", "dlq", "dlq.actions", "definitions"))]
-            admin = AdminClient({"bootstrap.servers": KAFKA})
-            for f in admin.create_topics([NewTopic(t, self.partitions, 1, config={"max.message.bytes": str(8 << 20)}) for t in topics]).values():
-                f.result(30)
+        self.stepmill("topics", "create")
         self.stepmill("schemas", "register")
 
     def start(self, config=None, ready=True, *arguments):
