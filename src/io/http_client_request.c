@@ -10,6 +10,9 @@ enum {
     DEFAULT_MAX_HEAD = 64 << 10,
 };
 
+/* What curl would add by itself: an empty line of that name tells it not to. */
+static const char no_expect[] = "Expect:", no_type[] = "Content-Type:";
+
 /* A name of a header: RFC 9110 §5.6.2. */
 static bool is_token(struct slice s)
 {
@@ -77,7 +80,7 @@ static char *put_header(char *at, const struct http_header *h)
 
 static size_t text_size(const struct http_endpoint *e, const struct http_request *q)
 {
-    size_t size = strlen(e->url) + q->path.len + 1;
+    size_t size = strlen(e->url) + q->path.len + 1 + sizeof no_expect + sizeof no_type;
 
     for (size_t i = 0; i < q->header_count; i++)
         size += q->headers[i].name.len + q->headers[i].value.len + 3;
@@ -92,19 +95,24 @@ static bool names_content_type(const struct http_request *q)
     return false;
 }
 
+/* A line of our own; curl's list has no const, so it gets a copy. */
+static char *put_line(char *at, const char *line) { return put(at, slice_of(line)) + 1; }
+
 /* Links header lines into curl's list; `nodes` has room for all. */
 static void put_headers(struct request *r, const struct http_request *q, struct curl_slist *nodes, char *text)
 {
-    static char no_expect[] = "Expect:", no_type[] = "Content-Type:"; /* curl's type has no const; it only reads */
     size_t n = 0;
 
     for (size_t i = 0; i < q->header_count; i++) {
         nodes[n++].data = text;
         text = put_header(text, &q->headers[i]);
     }
-    nodes[n++].data = no_expect;
-    if (!names_content_type(q))
-        nodes[n++].data = no_type;
+    nodes[n++].data = text;
+    text = put_line(text, no_expect);
+    if (!names_content_type(q)) {
+        nodes[n++].data = text;
+        put_line(text, no_type);
+    }
     for (size_t i = 0; i + 1 < n; i++)
         nodes[i].next = &nodes[i + 1];
     nodes[n - 1].next = NULL;
