@@ -68,6 +68,8 @@ bool endpoint_failed(struct endpoint *e, const struct endpoint_policy *p, struct
     case CLASS_SLOW_DOWN:
         if (retry_after_ms < 0)
             retry_after_ms = backoff_ms(SLOW_MIN_MS, SLOW_MAX_MS, 4, seed);
+        if (retry_after_ms < SLOW_MIN_MS) /* "Retry-After: 0" uses no attempt, so it must not become a loop */
+            retry_after_ms = SLOW_MIN_MS;
         if (retry_after_ms > RETRY_AFTER_MAX_MS)
             retry_after_ms = RETRY_AFTER_MAX_MS;
         if (now_ms + retry_after_ms > e->slow_until_ms)

@@ -177,13 +177,27 @@ static void a_systemic_cause_stops_the_drain(void **state)
     assert_true(systemic_admits(&s, 100, now + 60000));
 }
 
+/* A 429 uses no attempt: without a pause of its own a server's "Retry-After: 0" would be a loop of calls. */
+static void retry_after_zero_is_a_pause_too(void **state)
+{
+    struct bench b = make();
+    int64_t closed;
+
+    (void)state;
+    fail_call(&b, 0, slow, 0);
+    closed = endpoint_ready_ms(&b.e[0], b.now) - b.now;
+    assert_true(closed >= 1000);
+    assert_false(endpoint_admit(&b.e[0], b.now));
+    assert_true(endpoint_admit(&b.e[0], b.now + closed));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_next_model_is_asked_at_once),     cmocka_unit_test(rounds_end_only_when_others_are_answered),
         cmocka_unit_test(slow_down_uses_no_attempt),           cmocka_unit_test(every_model_rejecting_is_the_tasks_fault),
         cmocka_unit_test(the_breaker_opens_probes_and_closes), cmocka_unit_test(backoff_is_full_jitter_within_its_bounds),
-        cmocka_unit_test(a_systemic_cause_stops_the_drain),
+        cmocka_unit_test(a_systemic_cause_stops_the_drain),    cmocka_unit_test(retry_after_zero_is_a_pause_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
