@@ -26,7 +26,8 @@ uint32_t systemic_cause(struct slice code, struct slice stage);
 bool systemic_ended(struct systemic *s, uint32_t cause, int64_t now_ms);
 /* May another record be admitted, with this many tasks of the agent in flight? */
 bool systemic_admits(const struct systemic *s, size_t in_flight, int64_t now_ms);
-/* Whether a task that would end by this cause must wait; then when to look again. The one task that runs alone may end. */
-bool systemic_holds(const struct systemic *s, uint32_t cause, size_t in_flight, int64_t now_ms, int64_t *look_again_ms);
+/* Whether a task that would end by this cause must wait; then when to look again. Each time the pause is over one task may end,
+ * whoever asks first, and a new pause begins: else tasks that wait in several partitions would wait for each other. */
+bool systemic_holds(struct systemic *s, uint32_t cause, int64_t now_ms, int64_t *look_again_ms);
 
 #endif

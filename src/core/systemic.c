@@ -52,10 +52,14 @@ bool systemic_admits(const struct systemic *s, size_t in_flight, int64_t now_ms)
     return !s->cause || (in_flight == 0 && now_ms >= s->open_until_ms);
 }
 
-bool systemic_holds(const struct systemic *s, uint32_t cause, size_t in_flight, int64_t now_ms, int64_t *look_again_ms)
+bool systemic_holds(struct systemic *s, uint32_t cause, int64_t now_ms, int64_t *look_again_ms)
 {
-    if (!s->cause || cause != s->cause || (now_ms >= s->open_until_ms && in_flight <= 1))
+    if (!s->cause || cause != s->cause)
         return false;
-    *look_again_ms = s->open_until_ms > now_ms ? s->open_until_ms : now_ms + 1000;
+    if (now_ms >= s->open_until_ms) {
+        s->open_until_ms = now_ms + s->open_ms;
+        return false;
+    }
+    *look_again_ms = s->open_until_ms;
     return true;
 }

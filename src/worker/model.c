@@ -173,7 +173,7 @@ static void end_by_cascade(struct task *t, enum error_class class)
     char message[480];
     int64_t look_again_ms;
 
-    if (systemic_holds(&t->agent->systemic, cause, t->agent->in_flight, loop_now_ms(t->worker->loop), &look_again_ms)) {
+    if (systemic_holds(&t->agent->systemic, cause, loop_now_ms(t->worker->loop), &look_again_ms)) {
         t->cascade = (struct cascade){.last = last};
         task_wait(t, OUTAGE_SYSTEMIC, look_again_ms);
         return;

@@ -163,13 +163,15 @@ static void a_systemic_cause_stops_the_drain(void **state)
     assert_false(opened);
     assert_true(systemic_ended(&s, cause, now));
     assert_false(systemic_admits(&s, 0, now));
-    assert_true(systemic_holds(&s, cause, 20, now, &look));
+    assert_true(systemic_holds(&s, cause, now, &look));
     assert_int_equal(look, now + 30000);
-    assert_false(systemic_holds(&s, other, 20, now, &look));
+    assert_false(systemic_holds(&s, other, now, &look));
     now += 30000;
     assert_true(systemic_admits(&s, 0, now));
-    assert_false(systemic_admits(&s, 1, now));              /* one at a time */
-    assert_false(systemic_holds(&s, cause, 1, now, &look)); /* and that one may end */
+    assert_false(systemic_admits(&s, 1, now));           /* one at a time */
+    assert_false(systemic_holds(&s, cause, now, &look)); /* one may end, however many wait beside it */
+    assert_true(systemic_holds(&s, cause, now, &look));
+    assert_int_equal(look, now + 30000);
     assert_false(systemic_ended(&s, cause, now));
     assert_false(systemic_admits(&s, 0, now + 59999)); /* doubled */
     assert_true(systemic_admits(&s, 0, now + 60000));
