@@ -10,6 +10,9 @@ from proof import check_history
 from records import new_task
 from world import events_by_task
 
+CELLS = 1 + 3 + 3 + 1  # of a task here: TaskStarted, three models' and three tools' answers, TaskCompleted
+
+
 def acknowledged(world):
     """The steps that must never be called again: what Redis holds now, and then how often each step was called so far."""
     done = {k.decode().rpartition(":")[2] for k in world.redis.scan_iter(world.key("done:*"), count=5000)}
@@ -63,4 +66,7 @@ def test_kill_at_twenty_random_moments(make_world, pytestconfig):
     print("steps", len(calls), "calls", sum(c["count"] for c in calls.values()), "answered", sum(c["answered"] for c in calls.values()))
     assert max(c["answered"] for c in calls.values()) <= 1 + 3, "no step is called again and again"
     assert not world.dlq.all()
-    assert not list(world.redis.scan_iter(world.key("checkpoint:*"), count=5000)), "only unfinished tasks hold a checkpoint"
+    # A worker killed between its commit and the clean-up behind it leaves whole histories, which run out by themselves (DELIVERY §2).
+    left = {key: world.redis.hlen(key) for key in world.redis.scan_iter(world.key("checkpoint:*"), count=5000)}
+    assert set(left.values()) <= {CELLS}, "only unfinished tasks, and those settled at a kill, hold a checkpoint"
+    assert len(left) <= kills * 20
