@@ -41,6 +41,7 @@ int cli_topics(struct cli *cli, int argc, char **argv);
 int cli_lag(struct cli *cli, int argc, char **argv);
 int cli_offsets(struct cli *cli, int argc, char **argv);
 int cli_cancel(struct cli *cli, int argc, char **argv);
+int cli_doctor(struct cli *cli, int argc, char **argv);
 
 /* ---- Arguments */
 

@@ -20,6 +20,7 @@ static const struct {
     {"offsets", "show and move the group's offsets", cli_offsets},
     {"topics", "create and list our topics", cli_topics},
     {"schemas", "put our schemas into the registry, check them there", cli_schemas},
+    {"doctor", "try everything a worker needs, say what to do", cli_doctor},
     {"config", "check and show the configuration, its options, its schema", cli_config},
 };
 
