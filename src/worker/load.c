@@ -239,6 +239,7 @@ void task_stand(struct task *t, const struct cells_answer *a)
         redrive(t);
         return;
     case STANDING_CONFLICT:
+        cells_release(t->worker->cells, (struct ticket){0, 0}, t->input.task_id); /* its start was none of that task's */
         task_poison(t, error_make(CLASS_POISON, "task_id_conflict", "another task with other input has this task_id"), "");
         return;
     case STANDING_DUPLICATE:
@@ -289,12 +290,14 @@ void task_redriven(struct task *t, const struct cells_answer *a)
             task_stand(t, a);
         return;
     }
+    t->cancel_asked = a->cancel; /* a wish from before was about the run that has ended */
     if (a->ncells == 0) {
         begin(t);
         return;
     }
-    if (!task_adopt(t, &a->cells[0]))
-        return;
+    for (size_t i = 0; i < a->ncells && history_follows(&t->history, a->cells[i].seq); i++) /* another run may have gone on */
+        if (!task_adopt(t, &a->cells[i]))
+            return;
     t->writing.group_first = t->history.group_first;
     if (!origin_equal(&t->history.origin,
                       &(struct origin){slice_of(t->record->topic), t->record->partition, t->record->waiting.offset}))
