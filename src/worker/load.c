@@ -95,8 +95,8 @@ void task_fetch(struct task *t)
     } else {
         t->decoded = true;
         t->input_hash = input_hash(&t->input);
-        t->deadline_at_ms = t->input.deadline_at_ms;
         read_headers(t);
+        t->deadline_at_ms = t->redrives ? -1 : t->input.deadline_at_ms; /* whoever redrives it does not care for that any more */
         task_load(t);
     }
 }
