@@ -50,8 +50,10 @@ static bool turn_texts(struct task *t, struct slice messages[2])
         session_turn_put(&text, &turns[i]);
         messages[i] = text.failed ? (struct slice){NULL, 0} : arena_copy(t->arena, buf_slice(&text));
         buf_free(&text);
-        if (!messages[i].at)
+        if (!messages[i].at) {
+            messages[0] = (struct slice){NULL, 0};
             return false;
+        }
     }
     return true;
 }
@@ -64,8 +66,10 @@ static void add_memory(struct task *t, struct cells_record *record)
     if (h->phase != HISTORY_ENDED || h->end_kind != EVENT_COMPLETED || h->cells[h->group_first].state == CELL_STORED ||
         !h->completed.output.at || !t->agent->config->session_memory)
         return;
-    if (turn_texts(t, record->messages))
-        record->messages_seq = h->group_first;
+    if (!t->turn[0].at && !turn_texts(t, t->turn)) /* made once: an outage of Redis repeats the call for hours */
+        return;
+    memcpy(record->messages, t->turn, sizeof t->turn);
+    record->messages_seq = h->group_first;
 }
 
 static uint64_t held_bits(const struct task *t, int32_t group_first)

@@ -125,6 +125,7 @@ struct task {
     } writing;
     const struct turn *memory; /* of the session, as loaded */
     size_t nmemory;
+    struct slice turn[2]; /* of this task, for the session's memory; absent until it is needed */
     int64_t session_tokens;
     const struct event_tool_answered **answers; /* of the current group, by call */
     struct buf messages;                        /* raw JSON, see wire/openai */
