@@ -75,7 +75,7 @@ static bool fit(struct share *s, char *text, size_t *len)
     }
     for (size_t i = 0; i < s->nsettles; i++)
         s->settles[i]->chosen = true;
-    s->owned->full = *len > METADATA_FULL;
+    s->owned->full = s->owned->held_back || *len > METADATA_FULL;
     return true;
 }
 
