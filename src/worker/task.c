@@ -145,7 +145,9 @@ static bool take_number(struct worker *w, struct task *t)
     }
     slot = w->free_slots[--w->nfree];
     w->slots[slot] = t;
-    t->number = (uint64_t)++w->generation << 32 | slot;
+    if (++w->generation == 0) /* number 0 is nobody */
+        w->generation = 1;
+    t->number = (uint64_t)w->generation << 32 | slot;
     return true;
 }
 

@@ -175,8 +175,8 @@ static void commit_positions(struct worker *w)
         struct owned *o = list_entry(n, struct owned, node);
         int64_t position;
 
-        if (o->partition.nwaiting || o->partition.nadmitted)
-            continue;
+        if (o->state != OWNED_RUNNING || o->partition.nwaiting || o->partition.nadmitted)
+            continue; /* what comes after REVOKE is not taken, but the position would pass it */
         position = kafka_source_position(w->source, o->partition.topic, o->partition.number);
         if (position <= offsets_watermark(o->partition.finished))
             continue;
