@@ -185,8 +185,8 @@ static void on_lost(void *context, const struct kafka_partition *p, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct owned *o = worker_owned(w, p[i].topic, p[i].partition);
 
-        if (o)
-            worker_drop_owned(w, o, false);
+        if (o) /* a revoked one that took too long: its tasks did no harm */
+            worker_drop_owned(w, o, o->state == OWNED_REVOKING);
     }
     served(w);
 }
@@ -199,8 +199,8 @@ static bool is_busy(const struct worker *w, const struct owned *o)
 
         if (t->state == TASK_CALLING || t->state == TASK_SAVING || t->state == TASK_SETTLING)
             return true;
-        for (size_t i = 0; t->state == TASK_ACTING && i < t->history.ncalls; i++)
-            if (t->runs[i].state == RUN_CALLING)
+        for (size_t i = 0; t->runs && i < t->history.ncalls; i++) /* also while it waits for Redis */
+            if (t->runs[i].state == RUN_CALLING || t->runs[i].state == RUN_CLAIMING)
                 return true;
     }
     (void)w;

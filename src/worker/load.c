@@ -260,7 +260,7 @@ void task_loaded(struct task *t, const struct cells_answer *a)
         return;
     }
     keep_memory(t, a);
-    t->nonce = random_next(&t->worker->seed);
+    snprintf(t->nonce, sizeof t->nonce, "%llx", (unsigned long long)random_next(&t->worker->seed));
     t->session_tokens = a->session_tokens;
     t->suspect = a->starts > STARTS_SUSPECT;
     if (!task_refold(t, a->cells, a->ncells))

@@ -72,6 +72,7 @@ struct tool_run {
     int64_t began_ms;       /* monotonic, of the first attempt */
     int32_t attempts;       /* used up */
     bool sent;              /* a byte of some attempt may have reached the tool */
+    bool claimed;           /* ours in Redis */
     struct slice body, key; /* key: idempotency */
     struct attempt *failures;
     size_t nfailures;
@@ -141,7 +142,7 @@ struct task {
     int32_t attempts_total;
     char provider_message[304];
 
-    uint64_t nonce;        /* of this load, for claims */
+    char nonce[24];        /* of this load, for claims */
     struct tool_run *runs; /* of the current group, by call */
 
     struct event *ending; /* decided by deadline, cancel or failure: written when the group is full */

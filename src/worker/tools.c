@@ -77,10 +77,21 @@ void task_cancel_run(struct task *t, struct tool_run *run)
         run->state = RUN_IDLE; /* begun again if the task goes on */
 }
 
+/* A claim that stayed would make the next owner wait for it, and then call the tool's answer unknown. */
+static void unclaim(struct task *t, struct tool_run *run)
+{
+    if (!run->claimed || run->sent || run->request || run->state == RUN_ANSWERED)
+        return;
+    run->claimed = false;
+    cells_unclaim(t->worker->cells, (struct ticket){0, 0}, t->input.task_id, seq_of(t, run), slice_of(t->nonce));
+}
+
 void task_cancel_tools(struct task *t)
 {
-    for (size_t i = 0; t->runs && i < t->history.ncalls; i++)
+    for (size_t i = 0; t->runs && i < t->history.ncalls; i++) {
+        unclaim(t, &t->runs[i]);
         task_cancel_run(t, &t->runs[i]);
+    }
 }
 
 bool task_close_group(struct task *t, const char *refuse)
@@ -250,9 +261,7 @@ static void send(struct task *t, struct tool_run *run)
 static void claim(struct task *t, struct tool_run *run)
 {
     struct ticket ticket = task_ticket(t);
-    char nonce[24];
 
-    snprintf(nonce, sizeof nonce, "%llx", (unsigned long long)(t->nonce));
     run->state = RUN_CLAIMING;
     run->attempt = ticket.attempt;
     cells_claim(t->worker->cells, ticket,
@@ -260,7 +269,7 @@ static void claim(struct task *t, struct tool_run *run)
                                       .seq = seq_of(t, run),
                                       .parents = &t->history.cells[t->history.group_first],
                                       .nparents = 1,
-                                      .nonce = slice_of(nonce),
+                                      .nonce = slice_of(t->nonce),
                                       .timeout_ms = run->tool->definition->timeout_ms});
 }
 
@@ -279,6 +288,7 @@ void task_claimed(struct task *t, uint32_t attempt, const struct cells_answer *a
     if (failed(a->error)) {
         pause_run(t, run, now + backoff_ms(500, 2000, 2, &w->seed));
     } else if (a->status == CELLS_OK) {
+        run->claimed = true;
         if (worker_may_call(w, t) && !t->ending)
             send(t, run);
         else
