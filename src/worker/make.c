@@ -8,7 +8,7 @@
 #include "worker.h"
 
 enum {
-    LAST_WORDS_MS = 1000,       /* for Redis to learn what was committed last */
+    LAST_WORDS_MS = 1000,       /* for Redis to learn what was committed last, and which tasks were given up alive */
     SESSION_TIMEOUT_MS = 10000, /* DELIVERY §4 "Settings", unless the user sets session.timeout.ms */
 };
 
@@ -186,8 +186,10 @@ void worker_free(struct worker *w)
     while (w->owned.first)
         worker_drop_owned(w, list_entry(w->owned.first, struct owned, node), orderly);
     for (int64_t until = clock_mono_ms() + LAST_WORDS_MS;
-         w->cells && w->unsettled.count && redis_is_up(w->redis) && clock_mono_ms() < until;)
+         w->cells && (w->unsettled.count || redis_stats(w->redis).in_flight) && redis_is_up(w->redis) && clock_mono_ms() < until;)
         loop_turn(w->loop, true);
+    while (w->owned.first) /* assigned while the last words were said */
+        worker_drop_owned(w, list_entry(w->owned.first, struct owned, node), false);
     worker_reap(w);
     kafka_txn_free(w->txn);
     kafka_source_free(w->source);
