@@ -85,22 +85,28 @@ struct offsets *offsets_copy(const struct offsets *o)
     return copy;
 }
 
-/* Advance over finished offsets, then drop the words that lie wholly below. */
-static void slide(struct offsets *o)
+/* Move the watermark and drop the words that lie wholly below. */
+static void move_to(struct offsets *o, int64_t watermark)
 {
-    int64_t base = first_bit(o);
-    size_t i = (size_t)(o->watermark - base);
-    size_t gone;
+    size_t gone = (size_t)(watermark - first_bit(o)) / WORD_BITS;
 
-    while (bit(o, i))
-        i = i % WORD_BITS == 0 && o->words[i / WORD_BITS] == UINT64_MAX ? i + WORD_BITS : i + 1;
-    o->watermark = base + (int64_t)i;
-
-    gone = i / WORD_BITS < o->nwords ? i / WORD_BITS : o->nwords;
+    o->watermark = watermark;
+    if (gone > o->nwords)
+        gone = o->nwords;
     if (gone) {
         memmove(o->words, o->words + gone, (o->nwords - gone) * sizeof *o->words);
         memset(o->words + o->nwords - gone, 0, gone * sizeof *o->words);
     }
+}
+
+/* Advance over finished offsets. */
+static void slide(struct offsets *o)
+{
+    size_t i = (size_t)(o->watermark - first_bit(o));
+
+    while (bit(o, i))
+        i = i % WORD_BITS == 0 && o->words[i / WORD_BITS] == UINT64_MAX ? i + WORD_BITS : i + 1;
+    move_to(o, first_bit(o) + (int64_t)i);
 }
 
 bool offsets_finish(struct offsets *o, int64_t offset)
@@ -120,6 +126,11 @@ bool offsets_finish_gap(struct offsets *o, int64_t from, int64_t to)
         from = o->watermark;
     if (from >= to)
         return true;
+    if (from == o->watermark) { /* no bits needed: the first record of an old topic may lie behind a gap of billions */
+        move_to(o, to);
+        slide(o);
+        return true;
+    }
     if (!reserve(o, (size_t)(to - base + WORD_BITS - 1) / WORD_BITS))
         return false;
     for (int64_t i = from - base; i < to - base;) {

@@ -87,6 +87,30 @@ static void one_stuck_task_costs_a_few_characters(void **state)
     offsets_free(o);
 }
 
+/* A group without a committed offset begins at 0, and the first record that retention left may be the five-billionth. */
+static void a_gap_at_the_watermark_needs_no_room(void **state)
+{
+    const int64_t far = INT64_C(1) << 60;
+    struct offsets *o = offsets_new(3);
+
+    (void)state;
+    assert_true(offsets_finish(o, 5));
+    assert_true(offsets_finish(o, 200));
+    assert_true(offsets_finish_gap(o, 0, 130)); /* passes 5, stops below 200 */
+    assert_int_equal(offsets_watermark(o), 130);
+    assert_false(offsets_is_finished(o, 199));
+    assert_true(offsets_is_finished(o, 200));
+    assert_true(offsets_finish_gap(o, 130, 200)); /* and runs on over it */
+    assert_int_equal(offsets_watermark(o), 201);
+    assert_true(offsets_finish_gap(o, 100, far)); /* a bit for each would be 2^57 bytes */
+    assert_int_equal(offsets_watermark(o), far);
+    assert_false(offsets_is_finished(o, far));
+    assert_true(offsets_finish(o, far + 70));
+    assert_true(offsets_finish_gap(o, far, far + 70));
+    assert_int_equal(offsets_watermark(o), far + 71);
+    offsets_free(o);
+}
+
 static void what_does_not_fit_is_refused(void **state)
 {
     struct offsets *o = offsets_new(0);
@@ -140,6 +164,7 @@ int main(void)
         cmocka_unit_test(gaps_may_overlap_what_is_finished),
         cmocka_unit_test(text_carries_the_set),
         cmocka_unit_test(one_stuck_task_costs_a_few_characters),
+        cmocka_unit_test(a_gap_at_the_watermark_needs_no_room),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(damaged_text_is_told_apart),
         cmocka_unit_test(crc_matches_the_rfc),
