@@ -1,4 +1,6 @@
 /* What a ready task does next: deadlines first, then what the cells decide. */
+#include <stdlib.h>
+
 #include "stepmill/clock.h"
 #include "worker.h"
 
@@ -41,9 +43,45 @@ void task_end_cancelled(struct task *t, const char *reason)
         (struct event_cancelled){.by = SLICE("user"), .reason = slice_of(reason), .output = t->history.content};
 }
 
+/* Not the machine's memory is used up but the task's own share: any worker would fail at it again, so the task ends and not the
+ * worker. The machine is asked, for a single answer may be larger than all that the task has taken so far. */
+static bool is_too_large(const struct task *t)
+{
+    void *volatile probe = malloc(TASK_MEMORY_MAX); /* volatile: or the compiler sees that nobody needs it */
+    bool machine_has_it = probe != NULL;
+
+    free(probe);
+    return machine_has_it && !t->old_arena;
+}
+
+static void end_too_large(struct task *t)
+{
+    struct arena *fresh = arena_new(TASK_MEMORY_MAX);
+
+    if (!fresh) {
+        worker_stop_now(t->worker, true);
+        return;
+    }
+    task_cancel_model(t);
+    task_cancel_tools(t);
+    t->redis_attempt = 0; /* whatever Redis answers now comes too late */
+    t->old_arena = t->arena;
+    t->arena = fresh;
+    if (t->state != TASK_WAITING)
+        task_enter(t, TASK_WAITING);
+    task_poison(t, error_make(CLASS_POISON, "task_too_large", "the task's messages need more memory than a task may have"), "");
+}
+
 void task_give_up(struct task *t, struct error error)
 {
     struct worker *w = t->worker;
+
+    if (error.class == CLASS_INTERNAL && !strcmp(error.code, "out_of_memory") && is_too_large(t)) {
+        t->too_large = true;
+        task_wait(t, OUTAGE_VERSION, loop_now_ms(w->loop));
+        task_ready(t);
+        return;
+    }
 
     log_error(w->log, "task.given_up", LOG_SLICE("task_id", t->input.task_id), LOG_ERROR(error),
               LOG_TEXT("action", "the worker stops; its successor resumes the task from its checkpoint"));
@@ -146,6 +184,10 @@ void task_poison(struct task *t, struct error error, const char *detail)
 
 void task_advance(struct task *t)
 {
+    if (t->too_large && !t->old_arena && t->state < TASK_SETTLING) {
+        end_too_large(t);
+        return;
+    }
     look_at_deadlines(t);
     switch (t->state) {
     case TASK_FETCHING:

@@ -122,6 +122,11 @@ static void on_answer(void *ctx, const struct http_answer *a)
             wait_ms = -1;
     } else if (!failed(error)) {
         error = openai_parse(a->body, t->arena, &answer);
+        if (error.class == CLASS_INTERNAL) { /* our memory, not the model's fault */
+            endpoint_answered(&m->health, loop_now_ms(w->loop));
+            task_give_up(t, error);
+            return;
+        }
     }
     if (failed(error))
         call_failed(t, m, error, wait_ms, a);

@@ -261,5 +261,6 @@ void task_free(struct task *t)
     buf_free(&t->messages);
     record_free(t->record);
     arena_free(t->arena);
+    arena_free(t->old_arena);
     free(t);
 }

@@ -87,6 +87,8 @@ struct task {
     struct owned *owned;
     struct record *record;
     struct arena *arena;
+    struct arena *old_arena; /* too large: full, another one serves its end */
+    bool too_large;
 
     enum task_state state;
     enum outage outage;          /* in WAITING */
