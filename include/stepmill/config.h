@@ -99,6 +99,7 @@ struct config_model {
 
 struct config_agent {
     const char *name;
+    const char *topic;                        /* of its tasks; NULL: config_tasks_topic makes it of the prefix and the name */
     const char *system_prompt;                /* the text, from system_prompt or system_prompt_file; never NULL */
     const struct config_model *const *models; /* the cascade, in order; at least one */
     size_t nmodels;
@@ -204,7 +205,7 @@ void config_free(struct config *c);
 
 /* NULL: no such agent. */
 const struct config_agent *config_agent(const struct config *c, struct slice name);
-/* tasks_prefix + name, appended. */
+/* The topic of that agent's tasks: its own one, or tasks_prefix + name. Appended. */
 void config_tasks_topic(const struct config *c, const char *agent, struct buf *to);
 
 /* Calls `each` for every option that differs, with its full path ("agents.search.max_steps"); `reloadable`: it may be taken over

@@ -153,20 +153,45 @@ static void check_credentials(struct reader *r)
     check_tls(r, "redis", "rediss://", d->url, &d->tls);
 }
 
+/* Whether two agents, or an agent and what we write, would share a topic. */
+static bool is_tasks_topic(const struct config *c, const char *agent, const char *name)
+{
+    struct buf topic = BUF(1024);
+    bool same;
+
+    config_tasks_topic(c, agent, &topic);
+    same = !strcmp(buf_text(&topic), name);
+    buf_free(&topic);
+    return same;
+}
+
+static void check_agents_topics(struct reader *r)
+{
+    const struct config *c = r->config;
+    char path[CONFIG_NAME_MAX + 16];
+
+    for (size_t i = 0; i < c->nagents; i++)
+        for (size_t k = 0; k < c->nagents && c->agents[i].topic; k++)
+            if (k != i && is_tasks_topic(c, c->agents[k].name, c->agents[i].topic)) {
+                snprintf(path, sizeof path, "agents.%s.topic", c->agents[i].name);
+                refuse(r, path, "\"%s\" is the task topic of agent %s already", c->agents[i].topic, c->agents[k].name);
+            }
+}
+
 static void check_topics(struct reader *r)
 {
     const struct config_topics *t = &r->config->topics;
     const char *const names[] = {t->results, t->events, t->dlq, t->dlq_actions, t->definitions};
     static const char *const paths[] = {"topics.results", "topics.events", "topics.dlq", "topics.dlq_actions",
                                         "topics.definitions"};
-    size_t prefix = strlen(t->tasks_prefix);
 
+    check_agents_topics(r);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         for (size_t k = 0; k < i; k++)
             if (!strcmp(names[i], names[k]))
                 refuse(r, paths[i], "\"%s\" is the topic of %s already", names[i], paths[k]);
         for (size_t k = 0; k < r->config->nagents; k++)
-            if (!strncmp(names[i], t->tasks_prefix, prefix) && !strcmp(names[i] + prefix, r->config->agents[k].name))
+            if (is_tasks_topic(r->config, r->config->agents[k].name, names[i]))
                 refuse(r, paths[i], "\"%s\" is the task topic of agent %s already", names[i], r->config->agents[k].name);
     }
 }

@@ -57,6 +57,12 @@ const struct config_agent *config_agent(const struct config *c, struct slice nam
 
 void config_tasks_topic(const struct config *c, const char *agent, struct buf *to)
 {
+    const struct config_agent *a = config_agent(c, slice_of(agent));
+
+    if (a && a->topic) {
+        buf_put_text(to, a->topic);
+        return;
+    }
     buf_put_text(to, c->topics.tasks_prefix);
     buf_put_text(to, agent);
 }

@@ -71,6 +71,8 @@ const struct option option_table[] = {
     {"http.listen", OPTION_ADDRESS, ROOT(http.listen), "Address of /livez, /readyz and /metrics; 0.0.0.0:8080 in a container.",
      DEFAULT("127.0.0.1:8080")},
 
+    {"agents.*.topic", OPTION_TOPIC, AGENT(topic), "Topic of its tasks. Default: topics.tasks_prefix and the agent's name.",
+     UNSET},
     {"agents.*.system_prompt", OPTION_TEXT, AGENT(system_prompt), "What the model is told before each task.",
      NEED(CONFIG_NEED_AGENTS), LIVE},
     {"agents.*.models", OPTION_MODELS, AGENT(models), "Names of models, tried in this order.", SECOND(AGENT(nmodels)),

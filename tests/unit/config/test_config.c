@@ -76,6 +76,21 @@ static void defaults_fill_what_is_left_out(void **state)
     config_free(c);
 }
 
+static void an_agent_may_have_a_topic_of_its_own(void **state)
+{
+    struct config *c = load((struct inputs){.text = whole_config, .sets = {"agents.search.topic=shop.questions"}});
+    struct buf topic = BUF(512);
+
+    (void)state;
+    config_tasks_topic(c, "search", &topic);
+    assert_string_equal(buf_text(&topic), "shop.questions");
+    buf_free(&topic);
+    config_free(c);
+    assert_problems((struct inputs){.text = whole_config,
+                                    .sets = {"agents.search.topic=agent.results", "kafka.group.id=g"}},
+                    (const char *const[]){"c.yaml:1:1: topics.results: \"agent.results\" is the task topic of agent search already", NULL});
+}
+
 static void every_type_is_read(void **state)
 {
     struct config *c = rich();
@@ -240,7 +255,7 @@ static void changes_are_told_with_what_may_reload(void **state)
     assert_int_equal(seen.len, 0);
     config_changes(old, new, note_change, &seen);
     assert_string_equal(buf_text(&seen),
-                        "redis.timeout\nagents.search.max_steps live\nmodels.primary.key live\nmodels.primary.seed live\n"
+                        "redis.timeout\nagents.search.max_steps live\nmodels.primary.key\nmodels.primary.seed\n"
                         "kafka.debug\nagents.mail\n");
     buf_clear(&seen);
     config_changes(new, old, note_change, &seen);
@@ -254,6 +269,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_fill_what_is_left_out),
+        cmocka_unit_test(an_agent_may_have_a_topic_of_its_own),
         cmocka_unit_test(every_type_is_read),
         cmocka_unit_test(flags_beat_variables_beat_the_file),
         cmocka_unit_test(the_environment_alone_is_enough),
