@@ -8,6 +8,7 @@ enum {
     OWN_HEADERS = 2, /* Expect, Content-Type */
     DEFAULT_MAX_BODY = 1 << 20,
     DEFAULT_MAX_HEAD = 64 << 10,
+    JOINED_MAX = 60 << 10, /* curl sends head and body in one piece below 64 KiB, from where the body lies */
 };
 
 /* What curl would add by itself: an empty line of that name tells it not to. */
@@ -96,7 +97,12 @@ static bool names_content_type(const struct http_request *q)
 }
 
 /* A line of our own; curl's list has no const, so it gets a copy. */
-static char *put_line(char *at, const char *line) { return put(at, slice_of(line)) + 1; }
+static char *put_line(char *at, const char *line)
+{
+    at = put(at, slice_of(line));
+    *at = '\0';
+    return at + 1;
+}
 
 /* Links header lines into curl's list; `nodes` has room for all. */
 static void put_headers(struct request *r, const struct http_request *q, struct curl_slist *nodes, char *text)
@@ -119,12 +125,40 @@ static void put_headers(struct request *r, const struct http_request *q, struct 
     r->headers = nodes;
 }
 
+/* One part is what curl takes without a buffer of its own (16 KiB) and a second system call: parts of a small body are joined. */
+static void put_body(struct request *r, const struct http_request *q, char *joined)
+{
+    for (size_t i = 0; i < q->body_parts; i++)
+        r->body_size += q->body[i].len;
+    if (!joined) {
+        for (size_t i = 0; i < q->body_parts; i++)
+            r->body[i] = q->body[i];
+        r->body_parts = q->body_parts;
+        return;
+    }
+    r->body[0] = (struct slice){joined, r->body_size};
+    r->body_parts = 1;
+    for (size_t i = 0; i < q->body_parts; i++)
+        joined = put(joined, q->body[i]);
+}
+
+/* 0: the body is sent from where it is. */
+static size_t joined_size(const struct http_request *q)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < q->body_parts; i++)
+        size += q->body[i].len < JOINED_MAX ? q->body[i].len : JOINED_MAX;
+    return q->body_parts > 1 && size < JOINED_MAX ? size : 0;
+}
+
 struct request *request_new(struct http_endpoint *e, const struct http_request *q)
 {
     struct error error = check(q);
     size_t headers = failed(error) ? 0 : q->header_count;
     struct http_request checked = *q;
     struct curl_slist *nodes;
+    size_t joined = joined_size(q), texts;
     struct request *r;
     char *text;
 
@@ -133,26 +167,24 @@ struct request *request_new(struct http_endpoint *e, const struct http_request *
     checked.header_count = headers;
     if (failed(error))
         checked.path = SLICE("");
-    r = calloc(1, sizeof *r + (headers + OWN_HEADERS) * sizeof *nodes + text_size(e, &checked));
+    texts = text_size(e, &checked);
+    r = malloc(sizeof *r + (headers + OWN_HEADERS) * sizeof *nodes + texts + joined);
     if (!r)
         return NULL;
+    *r = (struct request){.endpoint = e};
     nodes = (struct curl_slist *)(void *)(r + 1);
     text = (char *)(nodes + headers + OWN_HEADERS);
+    put_body(r, q, joined ? text + texts : NULL);
     r->url = text;
-    text = put(put(text, slice_of(e->url)), checked.path) + 1;
+    text = put(put(text, slice_of(e->url)), checked.path);
+    *text++ = '\0';
     put_headers(r, &checked, nodes, text);
-    r->endpoint = e;
     r->error = error;
     r->ticket = q->ticket;
     r->done = q->done;
     r->ctx = q->ctx;
     r->began_us = clock_mono_us();
     r->method = q->method;
-    for (size_t i = 0; i < q->body_parts; i++) {
-        r->body[i] = q->body[i];
-        r->body_size += q->body[i].len;
-    }
-    r->body_parts = q->body_parts;
     r->gzip = q->gzip;
     r->once = q->once;
     r->head = BUF(q->max_head ? q->max_head : DEFAULT_MAX_HEAD);
