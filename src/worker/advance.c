@@ -11,9 +11,12 @@ static bool end_by(struct task *t, enum event_kind kind)
     if (t->ending || t->history.phase == HISTORY_ENDED)
         return false;
     t->ending = arena_alloc(t->arena, sizeof *t->ending);
-    if (t->ending)
-        *t->ending = task_event(t, kind, 0);
-    return t->ending != NULL;
+    if (!t->ending) {
+        task_give_up(t, error_make(CLASS_INTERNAL, "out_of_memory", "no memory left to end the task"));
+        return false;
+    }
+    *t->ending = task_event(t, kind, 0);
+    return true;
 }
 
 void task_end_failed(struct task *t, enum error_class class, const char *code, const char *message, const char *stage,

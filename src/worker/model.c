@@ -186,7 +186,8 @@ static void end_by_cascade(struct task *t, enum error_class class)
     snprintf(message, sizeof message, "%s%s%s", last.text ? last.text : "no model answered", t->provider_message[0] ? ": " : "",
              t->provider_message);
     task_end_failed(t, class, last.code ? last.code : "no_model", message, "model", class == CLASS_EXHAUSTED);
-    task_continue(t);
+    if (t->ending) /* else it was given up */
+        task_continue(t);
 }
 
 /* A suspect runs alone: it may be what killed the worker before. */
@@ -213,7 +214,8 @@ void task_call_model(struct task *t)
         return; /* one is under way */
     if (t->cancel_asked) {
         task_end_cancelled(t, "cancelled");
-        task_continue(t);
+        if (t->ending) /* else it was given up */
+            task_continue(t);
         return;
     }
     if (!worker_may_call(w, t)) {

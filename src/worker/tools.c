@@ -368,7 +368,8 @@ void task_act(struct task *t, const struct decision *d)
     (void)d;
     if (t->cancel_asked) {
         task_end_cancelled(t, "cancelled");
-        task_continue(t);
+        if (t->ending) /* else it was given up */
+            task_continue(t);
         return;
     }
     if (t->state != TASK_ACTING)
