@@ -4,6 +4,8 @@
 #include "stepmill/clock.h"
 #include "worker.h"
 
+enum { ARENA_WORTH_SHEDDING = 1024 * 1024 };
+
 static struct slice keep(struct task *t, const char *text) { return arena_copy(t->arena, slice_of(text)); }
 
 static bool end_by(struct task *t, enum event_kind kind)
@@ -185,6 +187,31 @@ void task_poison(struct task *t, struct error error, const char *detail)
     task_settle(t);
 }
 
+/* Each load is folded into fresh memory. A task that waits for a schema or for a worker of a newer version loads every minute,
+ * for days if need be, so it begins from its record with an empty arena now and then. */
+static void load_again(struct task *t)
+{
+    struct arena *fresh;
+
+    if (t->runs || t->ending || t->outgoing.count || arena_size(t->arena) < ARENA_WORTH_SHEDDING ||
+        !(fresh = arena_new(TASK_MEMORY_MAX))) {
+        task_load(t);
+        return;
+    }
+    arena_free(t->arena);
+    t->arena = fresh;
+    history_init(&t->history, fresh);
+    buf_clear(&t->messages);
+    t->input = (struct task_input){.deadline_at_ms = -1};
+    t->decoded = false;
+    t->memory = NULL;
+    t->nmemory = 0;
+    t->answers = NULL;
+    t->turn[0] = t->turn[1] = (struct slice){NULL, 0};
+    t->writing = (struct cells_writing){.model_seq = -1};
+    task_fetch(t);
+}
+
 void task_advance(struct task *t)
 {
     if (t->too_large && !t->old_arena && t->state < TASK_SETTLING) {
@@ -223,7 +250,7 @@ void task_advance(struct task *t)
         else if (!t->decoded)
             task_fetch(t);
         else if (!t->loaded)
-            task_load(t);
+            load_again(t);
         else
             task_continue(t);
         return;
