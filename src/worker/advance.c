@@ -4,7 +4,7 @@
 #include "stepmill/clock.h"
 #include "worker.h"
 
-enum { ARENA_WORTH_SHEDDING = 1024 * 1024 };
+enum { ARENA_WORTH_SHEDDING = 1024 * 1024, RECORD_AT_LEAST_MS = 60 * 1000 };
 
 static struct slice keep(struct task *t, const char *text) { return arena_copy(t->arena, slice_of(text)); }
 
@@ -251,6 +251,8 @@ void task_advance(struct task *t)
             task_fetch(t);
         else if (!t->loaded)
             load_again(t);
+        else if (!t->ending && loop_now_ms(t->worker->loop) - t->recorded_ms >= RECORD_AT_LEAST_MS)
+            task_save(t); /* perhaps nothing: its life is refreshed, and a wish to cancel is heard */
         else
             task_continue(t);
         return;

@@ -262,6 +262,7 @@ void task_loaded(struct task *t, const struct cells_answer *a)
     keep_memory(t, a);
     snprintf(t->nonce, sizeof t->nonce, "%llx", (unsigned long long)random_next(&t->worker->seed));
     t->session_tokens = a->session_tokens;
+    t->recorded_ms = loop_now_ms(t->worker->loop);
     t->suspect = a->starts > STARTS_SUSPECT;
     if (!task_refold(t, a->cells, a->ncells))
         return;

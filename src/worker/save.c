@@ -112,6 +112,7 @@ static void send(struct task *t, bool whole)
     record.held = whole ? 0 : held_bits(t, record.group_first);
     add_memory(t, &record);
     t->redis_attempt = ticket.attempt;
+    t->recorded_ms = loop_now_ms(t->worker->loop);
     task_enter(t, TASK_SAVING);
     cells_record(t->worker->cells, ticket, &record);
     free(writes);
