@@ -146,7 +146,8 @@ def test_a_worker_that_stood_still_calls_nobody_it_may_not(make_world, seconds):
     world.settled()
     assert len(world.results.all()) == len(tasks)
     if seconds > 10:
-        assert first.lines("worker.was_stopped")
+        # what it sees first, its own gap or the group's verdict, is librdkafka's choice; with the verdict nothing is left to prove
+        assert first.lines("worker.was_stopped") or first.lines("kafka.rebalance", kind="lost")
     extra = {c["key"]: c["count"] for t in tasks for c in world.calls(t) if c["count"] > 1}
     assert len(extra) <= 12, "at most the calls in flight when it stopped are made again"
     assert set(extra.values()) <= {2}
