@@ -44,8 +44,7 @@ static struct error reason_of(const struct link *k, const char **detail)
     }
     *detail = distrust ? distrust : async->err && async->errstr ? async->errstr : "";
     if (distrust)
-        return error_make(CLASS_CONFIG, "redis_tls_untrusted",
-                          "the certificate of Redis is not trusted: look at redis.tls.ca_file and at the name");
+        return redis_tls_untrusted();
     if (k->awaited)
         return error_make(CLASS_WAIT, "redis_unreachable", "Redis can't be reached, or hung up before it took us in");
     return error_make(CLASS_WAIT, "redis_lost", "the connection to Redis was lost");
@@ -91,7 +90,7 @@ static ssize_t bounded_read(struct redisContext *c, char *to, size_t room)
     return got;
 }
 
-static struct error start(struct link *k)
+static struct error start(struct link *k, const char **detail)
 {
     struct error failure = error_make(CLASS_INTERNAL, "out_of_memory", "no memory for the connection to Redis");
 
@@ -99,7 +98,7 @@ static struct error start(struct link *k)
         return failure;
     redisEnableKeepAlive(&k->async->c);
     if (k->redis->address.tls) {
-        struct error error = redis_tls_start(k);
+        struct error error = redis_tls_start(k, detail);
 
         if (failed(error))
             return error;
@@ -136,9 +135,10 @@ static void connect_to(struct redis *r, const char *address)
         redis_link_drop(r, error_none(), error_none(), "");
         return;
     }
-    struct error error = start(k);
+    const char *detail = "";
+    struct error error = start(k, &detail);
     if (failed(error))
-        redis_link_drop(r, error, error_none(), redis_tls_failure(k));
+        redis_link_drop(r, error, error_none(), detail);
 }
 
 void redis_link_resolved(struct redis *r, const char *failure)

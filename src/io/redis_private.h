@@ -147,7 +147,8 @@ struct error redis_greet(struct link *k) MUST_CHECK;
 
 /* redis_tls.c */
 struct error redis_tls_check(const struct redis *r) MUST_CHECK;
-struct error redis_tls_start(struct link *k) MUST_CHECK;
+struct error redis_tls_start(struct link *k, const char **detail) MUST_CHECK; /* detail is set only on error */
+struct error redis_tls_untrusted(void) MUST_CHECK;
 const char *redis_tls_failure(const struct link *k); /* NULL: the certificate was not the trouble */
 
 #endif

@@ -57,7 +57,29 @@ static bool expect_name(SSL *ssl, const char *name)
     return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
-struct error redis_tls_start(struct link *k)
+struct error redis_tls_untrusted(void)
+{
+    return error_make(CLASS_CONFIG, "redis_tls_untrusted",
+                      "the certificate of Redis is not trusted: look at redis.tls.ca_file and at the name");
+}
+
+/* hiredis takes the SSL only if it returns well; near by, the whole handshake may be over (and lost) before it returns. */
+static struct error begin(struct link *k, SSL *ssl, const char **detail)
+{
+    long result;
+
+    if (redisInitiateSSL(&k->async->c, ssl) == REDIS_OK) {
+        k->ssl = ssl;
+        return error_none();
+    }
+    result = SSL_get_verify_result(ssl);
+    SSL_free(ssl);
+    *detail = result == X509_V_OK ? k->async->c.errstr : X509_verify_cert_error_string(result);
+    return result == X509_V_OK ? error_make(CLASS_WAIT, "redis_unreachable", "Redis can't be reached, or does not speak TLS")
+                               : redis_tls_untrusted();
+}
+
+struct error redis_tls_start(struct link *k, const char **detail)
 {
     const struct redis *r = k->redis;
     SSL_CTX *context = make_context(&r->options);
@@ -68,12 +90,7 @@ struct error redis_tls_start(struct link *k)
         SSL_free(ssl);
         return bad_files();
     }
-    if (redisInitiateSSL(&k->async->c, ssl) != REDIS_OK) {
-        SSL_free(ssl);
-        return error_make(CLASS_WAIT, "redis_unreachable", "TLS to Redis could not be begun");
-    }
-    k->ssl = ssl;
-    return error_none();
+    return begin(k, ssl, detail);
 }
 
 const char *redis_tls_failure(const struct link *k)
