@@ -107,6 +107,30 @@ static char *text_of(const char *format, const char *a, const char *b)
     return asprintf(&text, format, a, b) < 0 ? NULL : text;
 }
 
+/* All that it touches begins with the prefix, the probe too: an ACL may allow nothing else. */
+static struct error make_redis(struct worker *w)
+{
+    const struct config_redis *c = &w->config->redis;
+    char *probe = text_of("%s%s", c->prefix, "probe");
+    struct error error = probe ? redis_new(w->loop, w->log,
+                                           &(struct redis_options){.url = c->url,
+                                                                   .user = c->username,
+                                                                   .password = c->password.value,
+                                                                   .ca_file = c->tls.ca_file,
+                                                                   .cert_file = c->tls.certificate_file,
+                                                                   .key_file = c->tls.key_file,
+                                                                   .probe_key = probe,
+                                                                   .connect_timeout_ms = c->connect_timeout_ms,
+                                                                   .call_timeout_ms = c->timeout_ms,
+                                                                   .on_state = on_redis,
+                                                                   .ctx = w},
+                                           &w->redis)
+                               : error_make(CLASS_INTERNAL, "out_of_memory", "no memory left at start");
+
+    free(probe);
+    return error;
+}
+
 static struct error make_clients(struct worker *w)
 {
     const struct config *c = w->config;
@@ -124,18 +148,7 @@ static struct error make_clients(struct worker *w)
     if (!failed(error))
         error = registry_want(w->registry, w->result_subject, OWN_RESULT);
     if (!failed(error))
-        error = redis_new(w->loop, w->log,
-                          &(struct redis_options){.url = c->redis.url,
-                                                  .user = c->redis.username,
-                                                  .password = c->redis.password.value,
-                                                  .ca_file = c->redis.tls.ca_file,
-                                                  .cert_file = c->redis.tls.certificate_file,
-                                                  .key_file = c->redis.tls.key_file,
-                                                  .connect_timeout_ms = c->redis.connect_timeout_ms,
-                                                  .call_timeout_ms = c->redis.timeout_ms,
-                                                  .on_state = on_redis,
-                                                  .ctx = w},
-                          &w->redis);
+        error = make_redis(w);
     if (failed(error))
         return error;
     w->cells =
