@@ -92,9 +92,9 @@ class Record:
 class Reader:
     """Reads a topic from its beginning, committed records only; `records` grows."""
 
-    def __init__(self, topic, schemas):
+    def __init__(self, topic, schemas, kafka=KAFKA):
         self.consumer = Consumer({
-            "bootstrap.servers": KAFKA, "group.id": f"reader-{uuid.uuid4()}", "isolation.level": "read_committed",
+            "bootstrap.servers": kafka, "group.id": f"reader-{uuid.uuid4()}", "isolation.level": "read_committed",
             "enable.auto.commit": False, "enable.partition.eof": True, "fetch.wait.max.ms": 50})
         found = self.consumer.list_topics(topic, 20).topics[topic]
         assert not found.error, found.error
@@ -143,8 +143,8 @@ class Reader:
 class Writer:
     """Produces, and knows where each record came to lie."""
 
-    def __init__(self):
-        self.producer = Producer({"bootstrap.servers": KAFKA, "partitioner": "murmur2_random", "linger.ms": 2,
+    def __init__(self, kafka=KAFKA):
+        self.producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random", "linger.ms": 2,
                                   "enable.idempotence": True, "message.max.bytes": 8 << 20})
         self.places = []
 

@@ -1,13 +1,18 @@
-"""Services of a test's own: a Redis, and a TCP proxy before a shared service, to be taken away and given back."""
+"""Services of a test's own, to be taken away, given back, or guarded: Redis, a proxy before a shared service, registry, Kafka."""
+import os
+import random
 import select
 import shutil
 import socket
 import subprocess
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import redis
+import requests
 
+from places import REPOSITORY, TIME_FACTOR
 from worker import die_with_parent, wait_for
 
 
@@ -22,7 +27,7 @@ class OwnRedis:
 
     def __init__(self, folder, *arguments, port=None, start=True):
         self.folder, self.port = folder, port or free_port()
-        self.arguments = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(folder), "--save", "", "--appendonly", "yes",
+        self.arguments = ["--bind", "127.0.0.1", "127.0.0.2", "--port", str(self.port), "--dir", str(folder), "--save", "", "--appendonly", "yes",
                           "--appendfsync", "always", "--maxmemory-policy", "noeviction", *arguments]
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process = None
@@ -141,3 +146,89 @@ def address_of(url, default_port=80):
     parts = urlsplit(url if "://" in url else f"//{url}")
     return parts.hostname, parts.port or default_port
 
+
+
+class Certificates:
+    """A certificate authority and a server's certificate for 127.0.0.1, made by openssl."""
+
+    def __init__(self, folder):
+        folder.mkdir(exist_ok=True)
+        self.ca, self.key, self.certificate = folder / "ca.pem", folder / "server.key", folder / "server.pem"
+        self.both = folder / "both.pem"
+        ca_key, request, names = folder / "ca.key", folder / "request.pem", folder / "names"
+        names.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+        new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        for command in ([*new, "-x509", "-keyout", ca_key, "-out", self.ca, "-subj", "/CN=e2e authority"],
+                        [*new, "-keyout", self.key, "-out", request, "-subj", "/CN=127.0.0.1"],
+                        ["openssl", "x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", ca_key, "-CAcreateserial", "-days", "2",
+                         "-extfile", names, "-out", self.certificate]):
+            subprocess.run(command, check=True, capture_output=True)
+        self.both.write_text(self.key.read_text() + self.certificate.read_text())
+
+
+class GuardedRegistry:
+    """Passes requests on to the registry if they carry the right Authorization; answers 401 else."""
+
+    def __init__(self, target, authorization):
+        guard = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def serve(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                guard.seen.append(self.headers.get("Authorization"))
+                if guard.seen[-1] != authorization:
+                    status, kind, text = 401, "application/json", b'{"error_code":40101,"message":"Unauthorized"}'
+                else:
+                    answer = requests.request(self.command, target + self.path, data=body, timeout=20,
+                                              headers={"Content-Type": self.headers.get("Content-Type") or "application/json"})
+                    status, kind, text = answer.status_code, answer.headers.get("Content-Type", ""), answer.content
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST = do_PUT = serve
+
+            def log_message(self, *_):
+                pass
+
+        self.seen = []
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class OwnStack:
+    """A stack of the test's own, by tools/stack; `broker_config`: further settings of its broker, made from its ports."""
+
+    def __init__(self, folder, broker_config):
+        offset = next(o for o in iter(lambda: random.randrange(4000, 20000), None)
+                      if all(is_free(base + o) for base in (29092, 29093, 29094, 28081, 26379)))
+        self.plain, self.secure = f"127.0.0.1:{29092 + offset}", f"127.0.0.1:{29094 + offset}"
+        folder.mkdir()
+        config = folder / "broker"
+        config.write_text(broker_config(self.plain, self.secure, f"127.0.0.1:{29093 + offset}"))
+        self.environment = {**os.environ, "STEPMILL_STACK_DIR": str(folder / "stack"), "STEPMILL_STACK_PORT_OFFSET": str(offset),
+                            "STEPMILL_STACK_BROKER_CONFIG": str(config)}
+        self.call("up")
+
+    def call(self, *arguments):
+        done = subprocess.run([REPOSITORY / "tools" / "stack", *arguments], env=self.environment, capture_output=True, text=True,
+                              timeout=120 * TIME_FACTOR, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def close(self):
+        self.call("down", "--wipe")
+
+
+def is_free(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) != 0

@@ -28,9 +28,10 @@ def merge(base, changes):
 
 
 class World:
-    """`settings`: agents (name → changes), models (name → changes), tools (name → changes), partitions; any section of the config."""
+    """Agents, models and tools: name → changes of their defaults. `broker`: where the tests themselves find Kafka, if it is not the
+    stack's. `sections`: changes of any section of the config."""
 
-    def __init__(self, name, folder, *, agents=None, models=None, tools=None, partitions=4, fakes=(), **sections):
+    def __init__(self, name, folder, *, agents=None, models=None, tools=None, partitions=4, fakes=(), broker=KAFKA, **sections):
         folder.mkdir(parents=True, exist_ok=True)
         self.name, self.folder = name, folder
         self.fakes = Fakes(*fakes)
@@ -38,7 +39,8 @@ class World:
         self.partitions = partitions
         self.workers, self.closers = [], []
         self.agents = list(agents or {"search": {}})
-        self.schemas, self.writer = Schemas(), Writer()
+        self.broker = broker
+        self.schemas, self.writer = Schemas(), Writer(broker)
         self.redis = redis.Redis.from_url(REDIS)
         self.readers = {}
         self.write_tools(tools or {"look": {}})
@@ -57,7 +59,8 @@ class World:
         first = next(iter(models))
         return {
             # a dead member is noticed sooner than by default
-            "kafka": {"bootstrap.servers": KAFKA, "group.id": self.name, "session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"},
+            "kafka": {"bootstrap.servers": self.broker, "group.id": self.name, "session.timeout.ms": "6000",
+                      "heartbeat.interval.ms": "1000"},
             "schema_registry": {"url": REGISTRY},
             "redis": {"url": REDIS, "prefix": f"{self.name}:"},
             "http": {"listen": "127.0.0.1:0"},
@@ -126,7 +129,7 @@ class World:
 
     def reader(self, name):
         if name not in self.readers:
-            self.readers[name] = Reader(self.topic(name), self.schemas)
+            self.readers[name] = Reader(self.topic(name), self.schemas, self.broker)
         return self.readers[name]
 
     @property
@@ -168,7 +171,7 @@ class World:
 
     def lag(self):
         """Records of all agents that the group has not finished."""
-        consumer = Consumer({"bootstrap.servers": KAFKA, "group.id": self.settings["kafka"]["group.id"],
+        consumer = Consumer({"bootstrap.servers": self.broker, "group.id": self.settings["kafka"]["group.id"],
                              "isolation.level": "read_committed"})
         try:
             lag = 0
@@ -219,7 +222,7 @@ class World:
     def clean(self):
         topics = [*(self.tasks_topic(agent) for agent in self.agents),
                   *(self.topic(t) for t in ("results", "events", "dlq", "dlq.actions", "definitions"))]
-        admin = AdminClient({"bootstrap.servers": KAFKA})
+        admin = AdminClient({"bootstrap.servers": self.broker})
         deleted = admin.delete_topics(topics, operation_timeout=0)
         for key in self.redis.scan_iter(f"{self.name}:*", count=1000):
             self.redis.delete(key)
