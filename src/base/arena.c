@@ -64,7 +64,7 @@ static struct block *add_block(struct arena *a, size_t n)
     return b;
 }
 
-void *arena_alloc(struct arena *a, size_t n)
+static char *take(struct arena *a, size_t n)
 {
     struct block *b = a->blocks;
     size_t start = b ? (b->used + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1) : 0;
@@ -80,7 +80,14 @@ void *arena_alloc(struct arena *a, size_t n)
     }
     at = (char *)b->at + start;
     b->used = start + n;
-    return memset(at, 0, n);
+    return at;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+    char *at = take(a, n);
+
+    return at ? memset(at, 0, n) : NULL;
 }
 
 struct slice arena_copy(struct arena *a, struct slice s)
@@ -89,11 +96,12 @@ struct slice arena_copy(struct arena *a, struct slice s)
 
     if (!s.at)
         return s;
-    at = s.len == SIZE_MAX ? NULL : arena_alloc(a, s.len + 1);
+    at = s.len == SIZE_MAX ? NULL : take(a, s.len + 1);
     if (!at)
         return (struct slice){NULL, 0};
     if (s.len)
         memcpy(at, s.at, s.len);
+    at[s.len] = '\0';
     return (struct slice){at, s.len};
 }
 

@@ -96,20 +96,23 @@ void buf_put_int(struct buf *b, int64_t v)
 
 void buf_printf(struct buf *b, const char *format, ...)
 {
+    size_t room = b->at && !b->failed ? b->room - b->len + 1 : 0; /* the terminator goes where buf_text would put it */
     va_list args;
     int n;
     char *at;
 
     va_start(args, format);
-    n = vsnprintf(NULL, 0, format, args);
+    n = vsnprintf(room ? b->at + b->len : NULL, room, format, args);
     va_end(args);
     if (n < 0)
         b->failed = true;
     at = b->failed ? NULL : buf_reserve(b, (size_t)n);
-    if (!at)
+    if (at && (size_t)n < room)
+        b->len += (size_t)n;
+    if (!at || (size_t)n < room)
         return;
     va_start(args, format);
-    vsnprintf(at, (size_t)n + 1, format, args); /* the terminator goes where buf_text would put it */
+    vsnprintf(at, (size_t)n + 1, format, args);
     va_end(args);
     b->len += (size_t)n;
 }
