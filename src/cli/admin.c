@@ -3,19 +3,38 @@
 
 #include <stdlib.h>
 
-struct kafka_admin *cli_admin_open(struct cli *cli, const struct config *config)
+enum { PROBE_MS = 10000 };
+
+static struct kafka_admin *open_admin(struct cli *cli, const struct config *config, int timeout_ms)
 {
     struct kafka_options kafka = cli_kafka(cli, config);
     struct kafka_admin *admin = NULL;
     char detail[256] = "";
+    struct error error = kafka_admin_open(&admin, &kafka, timeout_ms, detail, sizeof detail);
+
+    if (failed(error))
+        cli_fail(cli, "kafka: %s: %s", error.text, detail);
+    return admin;
+}
+
+/* Whether anybody is there is known long before the time that committed offsets may take. */
+struct kafka_admin *cli_admin_open(struct cli *cli, const struct config *config)
+{
+    struct kafka_cluster *cluster = NULL;
+    struct kafka_admin *admin;
     struct error error;
 
     if (cli->log.level < LOG_LEVEL_WARN)
         cli->log.level = LOG_LEVEL_WARN;
-    error = kafka_admin_open(&admin, &kafka, CLI_ADMIN_TIMEOUT_MS, detail, sizeof detail);
+    admin = open_admin(cli, config, PROBE_MS);
+    if (!admin)
+        return NULL;
+    error = kafka_admin_cluster(admin, &cluster);
     if (failed(error))
-        cli_fail(cli, "kafka: %s: %s", error.text, detail);
-    return admin;
+        cli_admin_fail(cli, admin, config->kafka.bootstrap_servers, error);
+    kafka_cluster_free(cluster);
+    kafka_admin_close(admin);
+    return failed(error) ? NULL : open_admin(cli, config, CLI_ADMIN_TIMEOUT_MS);
 }
 
 int cli_admin_fail(const struct cli *cli, const struct kafka_admin *admin, const char *what, struct error error)

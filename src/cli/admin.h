@@ -7,7 +7,8 @@
 
 enum { CLI_ADMIN_TIMEOUT_MS = 30000 }; /* above the 25 s that committed offsets may wait for an open transaction */
 
-/* NULL: said why on stderr. Logs below "warn" are silenced: the command's own words say what goes well. */
+/* NULL: said why on stderr, within 10 s when no broker answers. Logs below "warn" are silenced: the command's own words say what
+ * goes well. */
 struct kafka_admin *cli_admin_open(struct cli *cli, const struct config *config);
 /* "stepmill lag: <what>: <why>; <what to do>" to stderr; returns CLI_FAILED. */
 int cli_admin_fail(const struct cli *cli, const struct kafka_admin *admin, const char *what, struct error error);

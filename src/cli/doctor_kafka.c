@@ -8,7 +8,7 @@
 
 static void say_error(struct doctor *d, const struct kafka_admin *admin, const char *area, const char *what, struct error error)
 {
-    doctor_say(d, DOCTOR_PROBLEM, area, "%s: %s %.300s", what, error.text, kafka_admin_detail(admin));
+    doctor_say(d, DOCTOR_PROBLEM, area, "%s: %s: %.300s", what, error.text, kafka_admin_detail(admin));
     doctor_todo(d, error.class == CLASS_AGAIN
                        ? "is a broker up at kafka.bootstrap.servers, and reachable from here? A TLS or SASL port wants "
                          "kafka.security.protocol"
@@ -154,7 +154,7 @@ void doctor_kafka(struct doctor *d)
     struct error error = kafka_admin_open(&admin, &kafka, DOCTOR_TIMEOUT_MS, detail, sizeof detail);
 
     if (failed(error)) {
-        doctor_say(d, DOCTOR_PROBLEM, "kafka", "%s %s", error.text, detail);
+        doctor_say(d, DOCTOR_PROBLEM, "kafka", "%s: %s", error.text, detail);
         doctor_todo(d, "mend the option under kafka: in the config");
         return;
     }
@@ -208,11 +208,11 @@ void doctor_transactions(struct doctor *d)
                                 .kafka = cli_kafka(d->cli, d->config), .transactional_id = id, .topics = topics, .ntopics = 3},
                             &events, &x, detail, sizeof detail);
     if (failed(error)) {
-        doctor_say(d, DOCTOR_PROBLEM, "kafka", "transactions: %s %s", error.text, detail);
+        doctor_say(d, DOCTOR_PROBLEM, "kafka", "transactions: %s: %s", error.text, detail);
     } else if (store_turn_until(d->loop, &x.ready, DOCTOR_TIMEOUT_MS)) {
         doctor_say(d, DOCTOR_FINE, "kafka", "transactions: id %s was accepted", id);
     } else {
-        doctor_say(d, DOCTOR_PROBLEM, "kafka", "transactions: id %s was not accepted within %d s %s", id,
+        doctor_say(d, DOCTOR_PROBLEM, "kafka", "transactions: id %s was not accepted within %d s; %s", id,
                    DOCTOR_TIMEOUT_MS / 1000, x.trouble);
         doctor_todo(d,
                     "this user needs Write and Describe on transactional ids %s-worker-*; a small cluster needs "

@@ -175,7 +175,7 @@ static void try_script(struct doctor *d, struct cells *cells, const struct try_s
     doctor_todo(d, "an ACL user needs ~%s* and +@read +@write +@scripting +time", prefix);
 }
 
-void doctor_redis(struct doctor *d)
+static void try_redis(struct doctor *d)
 {
     const struct config_redis *c = &d->config->redis;
     struct try_script x = {0};
@@ -201,4 +201,11 @@ void doctor_redis(struct doctor *d)
     }
     redis_free(redis);
     cells_free(cells);
+}
+
+void doctor_redis(struct doctor *d)
+{
+    d->cli->log.level = LOG_LEVEL_WARN; /* Redis' own words are in the log only */
+    try_redis(d);
+    d->cli->log.level = LOG_LEVEL_ERROR;
 }

@@ -5,7 +5,7 @@
 #include "stepmill/clock.h"
 #include "stepmill/json.h"
 
-enum { OUTPUT_MAX = 16 * 1024 * 1024 };
+enum { OUTPUT_MAX = 16 * 1024 * 1024, UNIX_MS_DIGITS = 13 };
 
 enum target { TO_LATEST, TO_BEGINNING, TO_OFFSET, TO_TIME };
 
@@ -118,11 +118,12 @@ static bool read_target(struct offsets_run *r)
     r->target = TO_BEGINNING;
     if (!strcmp(r->to, "beginning"))
         return true;
-    r->target = TO_TIME;
-    if (cli_time(r->to, false, clock_wall_ms(), &r->target_value)) /* 13 digits are a time */
+    if (slice_to_int(slice_of(r->to), 0, INT64_MAX, &r->target_value)) {
+        r->target = strlen(r->to) == UNIX_MS_DIGITS ? TO_TIME : TO_OFFSET;
         return true;
-    r->target = TO_OFFSET;
-    return slice_to_int(slice_of(r->to), 0, INT64_MAX, &r->target_value);
+    }
+    r->target = TO_TIME;
+    return cli_time(r->to, false, clock_wall_ms(), &r->target_value);
 }
 
 static bool nobody_reads(struct offsets_run *r)
