@@ -107,11 +107,11 @@ void world_turn_for(struct world *w, int64_t ms)
 
 void await(struct got *g)
 {
-    int64_t end = clock_mono_ms() + 20000;
+    int64_t end = clock_mono_ms() + 60000;
 
     while (!g->count) {
         if (clock_mono_ms() > end)
-            fail_msg("no completion after 20 s");
+            fail_msg("no completion after 60 s");
         world_turn_for(g->world, 1);
     }
     world_turn_for(g->world, 5);

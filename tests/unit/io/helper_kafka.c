@@ -56,7 +56,7 @@ void kafka_world_turn(struct kafka_world *w, int ms)
 
 void kafka_world_wait(struct kafka_world *w, const int *value, int want)
 {
-    int64_t until = clock_mono_ms() + 20000;
+    int64_t until = clock_mono_ms() + 60000;
 
     while (*value < want && clock_mono_ms() < until)
         turn(w);

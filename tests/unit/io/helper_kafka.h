@@ -56,7 +56,7 @@ struct kafka_world {
 
 struct kafka_world *kafka_world_new(void);
 void kafka_world_free(struct kafka_world *w);
-/* Turns the loop until *value >= want, or fails the test after 20 s. */
+/* Turns the loop until *value >= want, or fails the test after 60 s. */
 void kafka_world_wait(struct kafka_world *w, const int *value, int want);
 /* Turns the loop for that long. */
 void kafka_world_turn(struct kafka_world *w, int ms);

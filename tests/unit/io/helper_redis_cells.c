@@ -71,7 +71,7 @@ struct cells_world *cells_world_begin(void)
     if (failed(redis_new(w->loop, &quiet, &(struct redis_options){.url = url, .call_timeout_ms = 20000}, &w->redis)))
         bug("no client");
     w->cells = cells_new(w->redis, &quiet, &(struct cells_options){.prefix = "p:", .answered = on_answer, .ctx = w});
-    if (!turn_until(w->loop, is_up, w, 20))
+    if (!turn_until(w->loop, is_up, w, 60))
         bug("the client does not come up: %s", redis_why_down(w->redis).text);
     return w;
 }
@@ -93,7 +93,7 @@ struct ticket cells_world_next(struct cells_world *w)
 
 const struct seen *cells_world_wait(struct cells_world *w)
 {
-    if (!turn_until(w->loop, is_answered, w, 20))
+    if (!turn_until(w->loop, is_answered, w, 60))
         bug("no answer");
     return &w->seen;
 }

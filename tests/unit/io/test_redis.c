@@ -95,13 +95,13 @@ static bool says_why(void *ctx) { return !strcmp(((struct expected *)ctx)->w->wh
 
 static bool wait_answers(struct world *w, size_t n)
 {
-    return turn_until(w->loop, has_answers, &(struct expected){w, n, NULL}, 20);
+    return turn_until(w->loop, has_answers, &(struct expected){w, n, NULL}, 60);
 }
 static bool wait_why(struct world *w, const char *why)
 {
-    return turn_until(w->loop, says_why, &(struct expected){w, 0, why}, 20);
+    return turn_until(w->loop, says_why, &(struct expected){w, 0, why}, 60);
 }
-static bool wait_up(struct world *w) { return turn_until(w->loop, is_up, w, 20); }
+static bool wait_up(struct world *w) { return turn_until(w->loop, is_up, w, 60); }
 
 /* Every one of the first n tickets was answered once. */
 static void assert_each_once(const struct world *w, size_t n)

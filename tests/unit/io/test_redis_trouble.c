@@ -75,7 +75,7 @@ static bool has_answers(void *ctx) { return ((struct expected *)ctx)->w->answers
 static bool says_why(void *ctx) { return !strcmp(((struct expected *)ctx)->w->why, ((struct expected *)ctx)->why); }
 static bool wait_why(struct world *w, const char *why)
 {
-    return turn_until(w->loop, says_why, &(struct expected){w, 0, why}, 20);
+    return turn_until(w->loop, says_why, &(struct expected){w, 0, why}, 60);
 }
 
 static void call(struct world *w, const struct slice *args, size_t n)
@@ -83,7 +83,7 @@ static void call(struct world *w, const struct slice *args, size_t n)
     size_t before = w->answers;
 
     redis_call(w->redis, (struct ticket){1, 1}, on_answer, w, args, n);
-    assert_true(turn_until(w->loop, has_answers, &(struct expected){w, before + 1, NULL}, 20));
+    assert_true(turn_until(w->loop, has_answers, &(struct expected){w, before + 1, NULL}, 60));
     assert_int_equal(w->answers, before + 1);
 }
 
@@ -136,7 +136,7 @@ static void out_of_memory_is_an_outage_that_ends(void **state)
     assert_true(wait_why(w, "up"));
     redis_server_ask(&w->server, "CONFIG SET maxmemory 1");
     redis_eval(w->redis, script, (struct ticket){1, 1}, on_answer, w, (struct slice[]){SLICE("k")}, 1, NULL, 0);
-    assert_true(turn_until(w->loop, has_answers, &(struct expected){w, 1, NULL}, 20));
+    assert_true(turn_until(w->loop, has_answers, &(struct expected){w, 1, NULL}, 60));
     assert_string_equal(w->code, "redis_oom");
     assert_string_equal(w->why, "redis_oom");
     turn_for(w->loop, 300); /* it tries, and sees each time that no write works */

@@ -131,10 +131,10 @@ static uint64_t wait_for(struct world *w, uint32_t id)
     return registry_wait(w->registry, id, (struct ticket){5, 1}, on_schema, w);
 }
 
-/* Turns until so many waiters were told; fails after 10 s. */
+/* Turns until so many waiters were told; fails after 60 s. */
 static void turn_until_told(struct world *w, int told)
 {
-    int64_t until = loop_now_ms(w->loop) + 10000;
+    int64_t until = loop_now_ms(w->loop) + 60000;
 
     while (w->told < told && loop_now_ms(w->loop) < until)
         loop_turn(w->loop, true);
