@@ -21,6 +21,11 @@ bool task_id_valid(struct slice id);
 MUST_CHECK struct error task_read(const struct avro_plan *plan, struct slice avro, struct slice agent, struct arena *arena,
                                   struct task_input *task, struct detail *detail);
 
+/* For a task that is to be written: whether task_read will take it (`max_steps`, `token_budget` and `deadline_at_ms` -1: none).
+ * Errors: those of task_read for limits, and bad_utf8, too_many_elements, duplicate_key (of two equal keys of the context a reader
+ * would keep one). */
+MUST_CHECK struct error task_check(const struct task_input *task, struct slice agent, struct detail *detail);
+
 /* Appends the wire header and the record by schemas/AgentTaskEvent.avsc. Nothing is checked. */
 void task_put(struct buf *to, uint32_t schema_id, const struct task_input *task);
 

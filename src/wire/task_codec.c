@@ -6,6 +6,7 @@
 
 #include "avro_tables.h"
 #include "stepmill/avro_put.h"
+#include "stepmill/utf8.h"
 #include "stepmill/wire_format.h"
 
 /* What null is read as, so that a -1 in the record is told from it: -1 is out of range. */
@@ -104,6 +105,42 @@ static struct error check(const struct task_input *task, struct slice agent, str
     if (task->token_budget != NO_INT && (task->token_budget < TOKEN_BUDGET_LEAST || task->token_budget > TOKEN_BUDGET_MOST))
         return refuse("token_budget_out_of_range", "token_budget must be 512 to 32768, or null.", detail);
     return error_none();
+}
+
+static bool all_utf8(const struct task_input *task)
+{
+    bool fine = utf8_valid(task->source_agent) && utf8_valid(task->target_agent) && utf8_valid(task->prompt) &&
+                utf8_valid(task->parent_task_id);
+
+    for (size_t i = 0; fine && i < task->ncontext; i++)
+        fine = utf8_valid(task->context[i].key) && utf8_valid(task->context[i].value);
+    return fine;
+}
+
+static bool has_equal_keys(const struct task_input *task)
+{
+    for (size_t i = 0; i < task->ncontext; i++)
+        for (size_t k = 0; k < i; k++)
+            if (slice_equal(task->context[i].key, task->context[k].key))
+                return true;
+    return false;
+}
+
+struct error task_check(const struct task_input *task, struct slice agent, struct detail *detail)
+{
+    struct task_input read = *task; /* as it will be read */
+
+    if (read.max_steps == -1)
+        read.max_steps = NO_INT;
+    if (read.token_budget == -1)
+        read.token_budget = NO_INT;
+    if (!all_utf8(task))
+        return refuse("bad_utf8", "prompt, context and the agents' names must be UTF-8.", detail);
+    if (task->ncontext > EVENT_CONTEXT_MAX)
+        return refuse("too_many_elements", "context must hold at most 256 entries.", detail);
+    if (has_equal_keys(task))
+        return refuse("duplicate_key", "context holds a key twice.", detail);
+    return check(&read, agent, detail);
 }
 
 struct error task_read(const struct avro_plan *plan, struct slice avro, struct slice agent, struct arena *arena,
