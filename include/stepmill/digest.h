@@ -15,6 +15,13 @@ struct digest {
 struct digest digest_of(const struct slice *parts, size_t n);
 static inline struct slice digest_slice(const struct digest *d) { return (struct slice){(const char *)d->bytes, DIGEST_SIZE}; }
 static inline bool digest_equal(const struct digest *a, const struct digest *b) { return !memcmp(a, b, DIGEST_SIZE); }
+/* The same piece by piece. A copy of the state goes on from where it was copied. */
+struct digest_state {
+    uint64_t opaque[14];
+};
+void digest_begin(struct digest_state *s);
+void digest_add(struct digest_state *s, struct slice piece);
+struct digest digest_end(struct digest_state *s);
 /* 32 hex digits and a terminator. */
 void digest_text(char text[2 * DIGEST_SIZE + 1], const struct digest *d);
 

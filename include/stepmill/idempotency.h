@@ -4,12 +4,18 @@
 #define STEPMILL_IDEMPOTENCY_H
 
 #include "bytes.h"
+#include "digest.h"
 
 enum { IDEMPOTENCY_KEY_MAX = 128 + 1 + 11 + 1 + 8 + 1 };
 
-/* `parts`: for a tool its name, version and body; for a model its API and the parts of its body. Each is hashed with its length,
+/* `parts`: a tool's name, version and body. Each is hashed with its length,
  * except that the `nbody` last parts are one body. Writes a terminated text; returns its length. */
 size_t idempotency_key(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int32_t seq, const struct slice *parts,
                        size_t nparts, size_t nbody);
+
+/* For a model, whose body grows from call to call: idempotency_begin with its API, digest_add with each piece of the body, and
+ * idempotency_end for the key of what was added so far. */
+void idempotency_begin(struct digest_state *s, struct slice called);
+size_t idempotency_end(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int32_t seq, const struct digest_state *s);
 
 #endif

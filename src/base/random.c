@@ -2,6 +2,7 @@
 #include "stepmill/random.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "stepmill/bytes.h"
@@ -21,6 +22,20 @@ void random_bytes(void *at, size_t n)
         to += got;
         n -= (size_t)got;
     }
+}
+
+void random_take(struct random_stock *s, void *at, size_t n)
+{
+    if (n > sizeof s->bytes) {
+        random_bytes(at, n);
+        return;
+    }
+    if (n > s->left) {
+        random_bytes(s->bytes, sizeof s->bytes);
+        s->left = sizeof s->bytes;
+    }
+    s->left -= n;
+    memcpy(at, s->bytes + s->left, n);
 }
 
 uint64_t random_next(uint64_t *state)
@@ -54,11 +69,11 @@ static void write_uuid(char text[37], uint8_t b[16], uint8_t version)
     text[to] = '\0';
 }
 
-void random_uuid4(char text[37])
+void random_uuid4(struct random_stock *s, char text[37])
 {
     uint8_t b[16];
 
-    random_bytes(b, sizeof b);
+    random_take(s, b, sizeof b);
     write_uuid(text, b, 4);
 }
 

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#include "stepmill/digest.h"
 #include "stepmill/error.h"
 
 enum { PARTS_MAX = 8, TASK_ID_MAX = 128 };
@@ -16,6 +15,33 @@ static struct slice length_bytes(uint8_t at[8], uint64_t length)
     return (struct slice){(const char *)at, 8};
 }
 
+static size_t write_key(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int32_t seq, const struct digest *d)
+{
+    char hex[9];
+
+    if (task_id.len > TASK_ID_MAX)
+        bug("an idempotency key for a task id of %zu bytes", task_id.len);
+    hex_encode(hex, d->bytes, 4);
+    return (size_t)snprintf(text, IDEMPOTENCY_KEY_MAX, "%.*s/%d/%s", SLICE_FMT(task_id), seq, hex);
+}
+
+void idempotency_begin(struct digest_state *s, struct slice called)
+{
+    uint8_t length[8];
+
+    digest_begin(s);
+    digest_add(s, length_bytes(length, called.len));
+    digest_add(s, called);
+}
+
+size_t idempotency_end(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int32_t seq, const struct digest_state *s)
+{
+    struct digest_state copy = *s;
+    struct digest d = digest_end(&copy);
+
+    return write_key(text, task_id, seq, &d);
+}
+
 size_t idempotency_key(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int32_t seq, const struct slice *parts,
                        size_t nparts, size_t nbody)
 {
@@ -23,10 +49,9 @@ size_t idempotency_key(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int
     uint8_t lengths[PARTS_MAX][8];
     size_t n = 0, body_len = 0;
     struct digest d;
-    char hex[9];
 
-    if (nparts > PARTS_MAX || nbody > nparts || task_id.len > TASK_ID_MAX)
-        bug("an idempotency key of %zu parts, %zu of them the body, task id of %zu bytes", nparts, nbody, task_id.len);
+    if (nparts > PARTS_MAX || nbody > nparts)
+        bug("an idempotency key of %zu parts, %zu of them the body", nparts, nbody);
     for (size_t i = nparts - nbody; i < nparts; i++)
         body_len += parts[i].len;
     /* With the lengths, ("ab", "c") and ("a", "bc") are different calls. */
@@ -38,6 +63,5 @@ size_t idempotency_key(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int
         hashed[n++] = parts[i];
     }
     d = digest_of(hashed, n);
-    hex_encode(hex, d.bytes, 4);
-    return (size_t)snprintf(text, IDEMPOTENCY_KEY_MAX, "%.*s/%d/%s", SLICE_FMT(task_id), seq, hex);
+    return write_key(text, task_id, seq, &d);
 }

@@ -156,7 +156,7 @@ static CURLcode set_body(CURL *easy, const struct request *r)
 static bool set_request(CURL *easy, struct request *r)
 {
     /* Those that copy can fail, for want of memory only. */
-    if (curl_easy_setopt(easy, CURLOPT_URL, r->url) || set_body(easy, r) ||
+    if ((!r->is_usual && curl_easy_setopt(easy, CURLOPT_URL, r->url)) || set_body(easy, r) ||
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, r->gzip ? "gzip" : NULL))
         return false;
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, r->headers);
@@ -172,17 +172,38 @@ static bool set_request(CURL *easy, struct request *r)
     return true;
 }
 
+/* True: r has the endpoint's usual URL, which is that of its first request. */
+static bool has_usual_url(const struct request *r)
+{
+    struct http_endpoint *e = r->endpoint;
+
+    if (e->usual_url)
+        return !strcmp(e->usual_url, r->url);
+    e->usual_url = strdup(r->url);
+    e->parsed = curl_url();
+    if (e->usual_url && e->parsed && curl_url_set(e->parsed, CURLUPART_URL, r->url, 0) == CURLUE_OK)
+        return true;
+    free(e->usual_url); /* curl will say what is wrong with it */
+    e->usual_url = NULL;
+    curl_url_cleanup(e->parsed);
+    e->parsed = NULL;
+    return false;
+}
+
 CURL *easy_take(struct request *r)
 {
     struct http_endpoint *e = r->endpoint;
     CURL *easy;
 
-    if (e->pooled) {
+    r->is_usual = has_usual_url(r);
+    if (r->is_usual && e->pooled) {
         easy = e->pool[--e->pooled];
     } else {
         easy = curl_easy_init();
         if (easy)
             set_endpoint(easy, e);
+        if (easy && r->is_usual)
+            curl_easy_setopt(easy, CURLOPT_CURLU, e->parsed);
     }
     if (easy && !set_request(easy, r)) {
         curl_easy_cleanup(easy);
@@ -191,13 +212,16 @@ CURL *easy_take(struct request *r)
     return easy;
 }
 
-void easy_give(struct http_endpoint *e, CURL *easy)
+void easy_give(struct request *r)
 {
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL); /* the request may be gone when curl closes the handle's connection */
-    if (e->pooled < EASY_POOL)
-        e->pool[e->pooled++] = easy;
+    struct http_endpoint *e = r->endpoint;
+
+    curl_easy_setopt(r->easy, CURLOPT_ERRORBUFFER, NULL); /* the request may be gone when curl closes the handle's connection */
+    if (r->is_usual && e->pooled < EASY_POOL)
+        e->pool[e->pooled++] = r->easy;
     else
-        curl_easy_cleanup(easy);
+        curl_easy_cleanup(r->easy);
+    r->easy = NULL;
 }
 
 void easy_read_answer(struct request *r)

@@ -67,6 +67,8 @@ static void release(struct http_endpoint *e)
         curl_easy_cleanup(e->pool[--e->pooled]);
     list_remove(&e->node);
     list_remove(&e->hungry);
+    curl_url_cleanup(e->parsed);
+    free(e->usual_url);
     free(e->url);
     free(e->ca_file);
     free(e->cert_file);

@@ -73,6 +73,9 @@ struct http_endpoint {
     struct list waiting;
     size_t running;
     size_t outstanding; /* sent and not yet delivered */
+    /* Nearly all requests of an endpoint have one URL: it is parsed once, and the pool's handles keep it. */
+    char *usual_url;
+    CURLU *parsed;
     CURL *pool[EASY_POOL];
     size_t pooled;
 };
@@ -108,7 +111,8 @@ struct request {
     size_t read_part, read_at; /* how far curl has read */
     bool gzip;
     bool once;
-    bool is_load; /* counted in client.load */
+    bool is_usual; /* of the endpoint's usual URL: its handle belongs to the pool */
+    bool is_load;  /* counted in client.load */
 
     struct buf head;
     struct buf answer;
@@ -139,7 +143,7 @@ void request_free(struct request *r);
 /* A curl handle made ready for this request; NULL: out of memory. */
 CURL *easy_take(struct request *r);
 /* Back to the endpoint's pool. */
-void easy_give(struct http_endpoint *e, CURL *easy);
+void easy_give(struct request *r);
 /* Notes down status, version and times while the handle is still the request's. */
 void easy_read_answer(struct request *r);
 struct error easy_error(const struct request *r, CURLcode code);

@@ -113,16 +113,19 @@ static void put_headers(struct request *r, const struct http_request *q, struct 
         nodes[n++].data = text;
         text = put_header(text, &q->headers[i]);
     }
-    nodes[n++].data = text;
-    text = put_line(text, no_expect);
+    if (r->body_size > JOINED_MAX) { /* below 1 MiB curl never adds it, and each line costs it a look for each of its own */
+        nodes[n++].data = text;
+        text = put_line(text, no_expect);
+    }
     if (!names_content_type(q)) {
         nodes[n++].data = text;
         put_line(text, no_type);
     }
     for (size_t i = 0; i + 1 < n; i++)
         nodes[i].next = &nodes[i + 1];
-    nodes[n - 1].next = NULL;
-    r->headers = nodes;
+    if (n)
+        nodes[n - 1].next = NULL;
+    r->headers = n ? nodes : NULL;
 }
 
 /* One part is what curl takes without a buffer of its own (16 KiB) and a second system call: parts of a small body are joined. */

@@ -104,8 +104,7 @@ bool shard_start(struct request *r)
     if (!r->easy)
         return false;
     if (curl_multi_add_handle(s->multi, r->easy) != CURLM_OK) {
-        easy_give(r->endpoint, r->easy);
-        r->easy = NULL;
+        easy_give(r);
         return false;
     }
     r->shard = s;
@@ -125,8 +124,7 @@ void shard_stop(struct request *r)
     struct shard *s = r->shard;
 
     curl_multi_remove_handle(s->multi, r->easy);
-    easy_give(r->endpoint, r->easy);
-    r->easy = NULL;
+    easy_give(r);
     r->shard = NULL;
     list_remove(&r->node);
     if (s->node.list == &r->endpoint->full) {

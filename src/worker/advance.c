@@ -202,6 +202,7 @@ static void load_again(struct task *t)
     t->arena = fresh;
     history_init(&t->history, fresh);
     buf_clear(&t->messages);
+    t->hashed.model = NULL;
     t->input = (struct task_input){.deadline_at_ms = -1};
     t->decoded = false;
     t->memory = NULL;

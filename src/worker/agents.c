@@ -81,6 +81,8 @@ static struct error render(struct agent *a)
                                                                .extra = m->extra});
         if (a->heads[i].failed)
             return no_memory();
+        idempotency_begin(&a->hashed_heads[i], SLICE("openai"));
+        digest_add(&a->hashed_heads[i], buf_slice(&a->heads[i]));
     }
     openai_put_definition(&definition, slice_of(a->config->system_prompt), tools, a->ntools);
     digest = digest_of((struct slice[]){buf_slice(&definition)}, 1);

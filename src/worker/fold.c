@@ -229,6 +229,7 @@ bool task_refold(struct task *t, const struct cell *cells, size_t ncells)
     history_reset(h);
     h->ncells = 0;
     buf_clear(&t->messages);
+    t->hashed.model = NULL;
     t->turn[0] = (struct slice){NULL, 0};
     for (size_t i = 0; i < ncells; i++) {
         if (!history_follows(h,

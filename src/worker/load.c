@@ -64,9 +64,9 @@ static void read_headers(struct task *t)
 
     if (slice_to_int(redrives, 0, 1000000, &n))
         t->redrives = (int32_t)n;
-    random_bytes(random, sizeof random);
+    random_take(&t->worker->random, random, sizeof random);
     trace_from_headers(record_header(t->record, "traceparent"), record_header(t->record, "trace-id"), random, &parent);
-    random_bytes(random, 8);
+    random_take(&t->worker->random, random, 8);
     t->trace = trace_child(&parent, random);
 }
 

@@ -135,17 +135,29 @@ static void on_answer(void *ctx, const struct http_answer *a)
     task_ready(t);
 }
 
+/* Same body, same key; but what was hashed for the last call is not hashed again. */
+static void put_key(struct task *t, const struct model *m, char key[IDEMPOTENCY_KEY_MAX])
+{
+    if (t->hashed.model != m || t->hashed.messages > t->messages.len) {
+        t->hashed.model = m;
+        t->hashed.messages = 0;
+        t->hashed.state = t->agent->hashed_heads[index_of(t->agent, m)];
+    }
+    digest_add(&t->hashed.state, (struct slice){t->messages.at + t->hashed.messages, t->messages.len - t->hashed.messages});
+    t->hashed.messages = t->messages.len;
+    idempotency_end(key, t->input.task_id, history_next_seq(&t->history), &t->hashed.state);
+}
+
 static void send(struct task *t, struct model *m)
 {
     struct worker *w = t->worker;
     struct slice body[3] = {buf_slice(&t->agent->heads[index_of(t->agent, m)]), buf_slice(&t->messages), OPENAI_TAIL};
-    struct slice parts[4] = {SLICE("openai"), body[0], body[1], body[2]};
     char key[IDEMPOTENCY_KEY_MAX], quoted[IDEMPOTENCY_KEY_MAX + 2], traceparent[TRACEPARENT_SIZE];
     struct http_header headers[4] = {{SLICE("Content-Type"), SLICE("application/json")}};
     struct ticket ticket = task_ticket(t);
     size_t n = 1;
 
-    idempotency_key(key, t->input.task_id, history_next_seq(&t->history), parts, 4, 3);
+    put_key(t, m, key);
     snprintf(quoted, sizeof quoted, "\"%s\"", key);
     trace_format(&t->trace, traceparent);
     headers[n++] = (struct http_header){SLICE("Idempotency-Key"), slice_of(quoted)};

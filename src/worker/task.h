@@ -133,6 +133,11 @@ struct task {
     int64_t session_tokens;
     const struct event_tool_answered **answers; /* of the current group, by call */
     struct buf messages;                        /* raw JSON, see wire/openai */
+    struct {
+        const struct model *model; /* NULL: nothing yet */
+        size_t messages;           /* so many bytes of them */
+        struct digest_state state;
+    } hashed; /* of the model's request, for its idempotency key: only what is new is added */
 
     struct cascade cascade;
     struct model *model;    /* being called */

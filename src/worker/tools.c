@@ -231,7 +231,7 @@ static void send(struct task *t, struct tool_run *run)
     struct ticket ticket = task_ticket(t);
     size_t n = 2;
 
-    random_uuid4(request_id);
+    random_uuid4(&w->random, request_id);
     snprintf(quoted, sizeof quoted, "\"%.*s\"", SLICE_FMT(run->key));
     trace_format(&t->trace, traceparent);
     headers[n++] = (struct http_header){SLICE("X-Request-Id"), slice_of(request_id)};

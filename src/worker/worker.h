@@ -4,10 +4,12 @@
 
 #include "stepmill/config.h"
 #include "stepmill/http_server.h"
+#include "stepmill/idempotency.h"
 #include "stepmill/kafka_source.h"
 #include "stepmill/kafka_txn.h"
 #include "stepmill/metrics.h"
 #include "stepmill/openai.h"
+#include "stepmill/random.h"
 #include "stepmill/systemic.h"
 #include "stepmill/tool.h"
 #include "stepmill/worker.h"
@@ -39,6 +41,7 @@ struct agent {
     struct model *models[CASCADE_MODELS_MAX];
     struct endpoint *healths[CASCADE_MODELS_MAX];
     struct buf heads[CASCADE_MODELS_MAX]; /* request body up to the messages, per model */
+    struct digest_state hashed_heads[CASCADE_MODELS_MAX];
     size_t nmodels;
     struct tool *tools[EVENT_TOOLS_MAX];
     struct frozen_tool frozen[EVENT_TOOLS_MAX];
@@ -141,6 +144,7 @@ struct worker {
     struct list unsettled; /* `done` to be written: bounded, repeated */
     struct buf scratch;
     uint64_t seed;
+    struct random_stock random;
 };
 
 /* intake.c */

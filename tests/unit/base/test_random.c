@@ -24,12 +24,13 @@ static void check_shape(const char *uuid, char version)
 
 static void uuids_have_their_shape(void **state)
 {
+    struct random_stock stock = {.left = 0};
     char a[37], b[37];
 
     (void)state;
     for (int i = 0; i < 200; i++) {
-        random_uuid4(a);
-        random_uuid4(b);
+        random_uuid4(&stock, a);
+        random_uuid4(&stock, b);
         check_shape(a, '4');
         assert_string_not_equal(a, b);
         random_uuid7(a, 0x0123456789ab);
@@ -38,6 +39,27 @@ static void uuids_have_their_shape(void **state)
         random_uuid7(b, 0x0123456789ac);
         assert_true(strcmp(a, b) < 0); /* the later one sorts behind */
     }
+}
+
+static void a_stock_gives_each_byte_once(void **state)
+{
+    struct random_stock stock = {.left = 0};
+    unsigned char all[300] = {0}, pieces[64][16] = {{0}};
+    int zeros = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 64; i++) /* four stocks and none left over */
+        random_take(&stock, pieces[i], sizeof pieces[i]);
+    for (size_t i = 0; i < 64; i++)
+        for (size_t k = 0; k < i; k++)
+            assert_memory_not_equal(pieces[i], pieces[k], sizeof pieces[i]);
+    assert_int_equal(stock.left, 0);
+    random_take(&stock, pieces[0], 10);
+    random_take(&stock, all, sizeof all); /* more than a stock holds */
+    for (size_t i = 0; i < sizeof all; i++)
+        zeros += all[i] == 0;
+    assert_in_range(zeros, 0, 20);
+    assert_int_equal(stock.left, sizeof stock.bytes - 10);
 }
 
 static void bounded_numbers_stay_in_bounds_and_reach_them(void **state)
@@ -99,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(uuids_have_their_shape),
+        cmocka_unit_test(a_stock_gives_each_byte_once),
         cmocka_unit_test(bounded_numbers_stay_in_bounds_and_reach_them),
         cmocka_unit_test(digests_are_sha256_of_the_parts_joined),
         cmocka_unit_test(base64url_as_the_rfc_says),

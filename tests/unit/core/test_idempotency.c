@@ -35,10 +35,31 @@ static void keys_are_stable_and_tell_calls_apart(void **state)
                      IDEMPOTENCY_KEY_MAX - 1);
 }
 
+/* printf '\0\0\0\0\0\0\0\6openai{"messages":[1,2]}' | sha256sum | cut -c1-8 */
+static void a_growing_body_is_hashed_once(void **state)
+{
+    struct digest_state body, whole;
+    char key[IDEMPOTENCY_KEY_MAX], again[IDEMPOTENCY_KEY_MAX];
+
+    (void)state;
+    idempotency_begin(&body, SLICE("openai"));
+    digest_add(&body, SLICE("{\"messages\":["));
+    idempotency_end(again, SLICE("task-1"), 1, &body);
+    digest_add(&body, SLICE("1,2]}")); /* the end of the first did not end it */
+    assert_int_equal(idempotency_end(key, SLICE("task-1"), 3, &body), strlen("task-1/3/00000000"));
+    assert_string_equal(key, "task-1/3/42e42989");
+    assert_string_not_equal(key + strlen("task-1/3/"), again + strlen("task-1/1/"));
+    idempotency_begin(&whole, SLICE("openai"));
+    digest_add(&whole, SLICE("{\"messages\":[1,2]}"));
+    idempotency_end(again, SLICE("task-1"), 3, &whole);
+    assert_string_equal(again, key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_are_stable_and_tell_calls_apart),
+        cmocka_unit_test(a_growing_body_is_hashed_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
