@@ -1,4 +1,5 @@
-/* Which record is which task: the table of DELIVERY §3, as one pure function.
+/* Which record is which task: the table of DELIVERY §3, as one pure function; its row b is asked before row a (standing.c says
+ * why).
  *
  * A record is one offset; a task is one task_id. Several records may name one task: duplicates, redrives, the same record read
  * twice. Asked at LOADING, and again whenever `record` answers GONE or hands over a cell 0 or TaskReopened of another origin.

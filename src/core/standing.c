@@ -24,10 +24,12 @@ enum standing standing_of(const struct standing_record *r, const struct standing
         last = cells->redrives;
     if (done->any && done->redrives > last) /* Redis may have lost the newest cells */
         last = done->redrives;
-    if (cells->any && origin_equal(&cells->origin, &r->origin))
-        return STANDING_RESUME;
+    /* b before a: `done` of this very record was written after its commit, so its result has left, whatever cells are kept (those
+     * of a dead letter are, for 30 days). */
     if (done->any && origin_equal(&done->origin, &r->origin))
         return STANDING_FINISHED;
+    if (cells->any && origin_equal(&cells->origin, &r->origin))
+        return STANDING_RESUME;
     if ((cells->any && !digest_equal(&cells->input_hash, &r->input_hash)) ||
         (done->any && !digest_equal(&done->input_hash, &r->input_hash)))
         return STANDING_CONFLICT;

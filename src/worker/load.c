@@ -10,7 +10,7 @@
 #include "stepmill/wire_format.h"
 #include "worker.h"
 
-enum { STARTS_SUSPECT = 5, STARTS_CRASH_LOOP = 8 };
+enum { STARTS_SUSPECT = 5, STARTS_CRASH_LOOP = 8, DAMAGED_LOOK_MS = 60 * 1000, REDRIVE_LEAST_MS = 60 * 1000 };
 
 static void schema_arrived(void *ctx, struct ticket ticket, uint32_t id)
 {
@@ -202,9 +202,11 @@ static void resume(struct task *t)
 
     t->loaded = true;
     hex_decode(t->trace.trace_id, sizeof t->trace.trace_id, h->trace_id); /* one trace for the whole task, whoever runs it */
-    if (h->reopened_deadline_ms >= 0) {                                   /* a redrive has a deadline of its own */
+    if (h->reopened_deadline_ms >= 0) { /* a redrive has a deadline of its own; time without any worker must not use it up */
+        int64_t left = h->reopened_deadline_ms - clock_wall_ms();
+
         t->deadline_at_ms = -1;
-        t->deadline_ms = loop_now_ms(t->worker->loop) + h->reopened_deadline_ms - clock_wall_ms();
+        t->deadline_ms = loop_now_ms(t->worker->loop) + (left > REDRIVE_LEAST_MS ? left : REDRIVE_LEAST_MS);
     }
     log_info(t->worker->log, "agent.checkpoint.restored", LOG_SLICE("task_id", t->input.task_id),
              LOG_SLICE("agent_id", t->agent->name), LOG_INT("events", h->ncells), LOG_INT("steps", h->steps_used));
@@ -256,7 +258,10 @@ void task_stand(struct task *t, const struct cells_answer *a)
 void task_loaded(struct task *t, const struct cells_answer *a)
 {
     if (failed(a->error)) {
-        task_wait(t, OUTAGE_REDIS, loop_now_ms(t->worker->loop) + backoff_ms(500, 2000, 2, &t->worker->seed));
+        bool damaged = !strncmp(a->error.code, "checkpoint_", 11) || !strncmp(a->error.code, "done_", 5); /* time won't mend it */
+        int64_t pause_ms = damaged ? DAMAGED_LOOK_MS : backoff_ms(500, 2000, 2, &t->worker->seed);
+
+        task_wait(t, damaged ? OUTAGE_VERSION : OUTAGE_REDIS, loop_now_ms(t->worker->loop) + pause_ms);
         return;
     }
     keep_memory(t, a);

@@ -3,10 +3,11 @@
 
 #include "stepmill/clock.h"
 #include "stepmill/idempotency.h"
+#include "stepmill/random.h"
 #include "stepmill/retry_after.h"
 #include "worker.h"
 
-enum { BYTES_PER_TOKEN = 4 };
+enum { BYTES_PER_TOKEN = 4, WAKE_SPREAD_MS = 500 };
 
 static void note_attempt(struct task *t, struct slice target, struct error error, int64_t tokens, int64_t duration_ms)
 {
@@ -248,7 +249,7 @@ void task_call_model(struct task *t)
         task_enter(t, TASK_BACKOFF);
         return;
     case CASCADE_WAIT:
-        task_wait(t, OUTAGE_MODEL, choice.until_ms);
+        task_wait(t, OUTAGE_MODEL, choice.until_ms + (int64_t)random_below(&w->seed, WAKE_SPREAD_MS)); /* not all in one turn */
         return;
     case CASCADE_EXHAUSTED:
         end_by_cascade(t, CLASS_EXHAUSTED);

@@ -238,8 +238,19 @@ void task_settle(struct task *t)
 
 bool outgoing_refused(struct outgoing *o)
 {
+    struct worker *w = o->task->worker;
+
     o->refusals++;
-    return o->kind == OUTGOING_SETTLE && o->refusals <= 3 && fill(o->task, o);
+    if (o->kind == OUTGOING_SETTLE)
+        return o->refusals <= 3 && fill(o->task, o);
+    /* An event that the broker will never take must not stop all others: its cell stays in Redis, and the alert says that the log
+     * has a gap. */
+    log_error(
+        w->log, "kafka.event_refused", LOG_SLICE("task_id", o->task->input.task_id),
+        LOG_SLICE("ce_id", o->outputs[0].headers[1].value), LOG_INT("bytes", o->bytes),
+        LOG_TEXT("action", "raise max.message.bytes of the events topic to 8 MiB (stepmill topics create --dry-run compares)"));
+    o->noutputs = 0;
+    return true;
 }
 
 /* Poison and limits do not count: they are the caller's doing. */

@@ -74,6 +74,9 @@ void task_wait(struct task *t, enum outage outage, int64_t look_again_ms)
     t->wake_ms = look_again_ms;
     if (t->state != TASK_WAITING || t->outage != outage)
         metric_add(metric_of(t->worker->numbers->outages, (struct slice[]){slice_of(outage_name(outage))}), 1);
+    /* Who waits kills no worker: a restart meanwhile must not count against it. A suspect keeps its count until its turn. */
+    if (t->loaded && t->state != TASK_WAITING && outage != OUTAGE_SUSPECT && outage != OUTAGE_REDIS)
+        cells_release(t->worker->cells, (struct ticket){0, 0}, t->input.task_id);
     task_enter(t, TASK_WAITING);
     t->outage = outage;
 }

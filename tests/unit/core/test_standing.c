@@ -24,7 +24,7 @@ static void the_table_row_by_row(void **state)
     } rows[] = {
         {"f new", 0, &none, &unknown, STANDING_NEW},
         {"a resume", 0, &here, &unknown, STANDING_RESUME},
-        {"a before b: cells are the newer word", 0, &here, &done_here, STANDING_RESUME},
+        {"b before a: the cells of a dead letter are kept", 0, &here, &done_here, STANDING_FINISHED},
         {"a although the record says redrive", 1, &here, &unknown, STANDING_RESUME},
         {"b finished", 0, &none, &done_here, STANDING_FINISHED},
         {"b before d", 1, &none, &done_here, STANDING_FINISHED},
