@@ -18,14 +18,18 @@ from worker import die_with_parent, wait_for
 
 def free_port():
     """Below the range that outgoing connections take theirs from (32768): a server that is stopped must find its port free again."""
-    while True:
-        port = random.randrange(20000, 26000)
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                pass
+    return next(port for port in iter(lambda: random.randrange(20000, 26000), None) if is_free(port))
+
+
+def is_free(port):
+    """By bind: a port that an outgoing connection holds refuses callers, and yet cannot be had."""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 class OwnRedis:
@@ -216,7 +220,7 @@ class OwnStack:
     """A stack of the test's own, by tools/stack; `broker_config`: further settings of its broker, made from its ports."""
 
     def __init__(self, folder, broker_config):
-        offset = next(o for o in iter(lambda: random.randrange(4000, 20000), None)
+        offset = next(o for o in iter(lambda: random.randrange(100, 3600), None)  # all below 32768, as for free_port()
                       if all(is_free(base + o) for base in (29092, 29093, 29094, 28081, 26379)))
         self.plain, self.secure = f"127.0.0.1:{29092 + offset}", f"127.0.0.1:{29094 + offset}"
         folder.mkdir()
@@ -233,8 +237,3 @@ class OwnStack:
 
     def close(self):
         self.call("down", "--wipe")
-
-
-def is_free(port):
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) != 0
