@@ -7,8 +7,8 @@
 
 /* Fills from getrandom(2); never fails on a running system (BUG otherwise). */
 void random_bytes(void *at, size_t n);
-/* The same, from a stock that is filled 256 bytes at a time: for what needs a few bytes thousands of times a second. Zero it before
- * first use. */
+/* The same, from a stock that is filled 256 bytes at a time: for what needs a few bytes thousands of times a second. Zero it
+ * before first use. */
 struct random_stock {
     unsigned char bytes[256];
     size_t left;

@@ -22,8 +22,8 @@ MUST_CHECK struct error task_read(const struct avro_plan *plan, struct slice avr
                                   struct task_input *task, struct detail *detail);
 
 /* For a task that is to be written: whether task_read will take it (`max_steps`, `token_budget` and `deadline_at_ms` -1: none).
- * Errors: those of task_read for limits, and bad_utf8, too_many_elements, duplicate_key (of two equal keys of the context a reader
- * would keep one). */
+ * Errors: those of task_read for limits, and bad_utf8, too_many_elements, duplicate_key (of two equal keys of the context a
+ * reader would keep one). */
 MUST_CHECK struct error task_check(const struct task_input *task, struct slice agent, struct detail *detail);
 
 /* Appends the wire header and the record by schemas/AgentTaskEvent.avsc. Nothing is checked. */

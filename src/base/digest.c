@@ -3,8 +3,8 @@
 
 /* EVP looks its algorithm up and allocates a context for each digest: 1 us more of 1.7 for a small one, a dozen times a task. */
 #define OPENSSL_SUPPRESS_DEPRECATED
-#include <openssl/sha.h>
 #include <assert.h>
+#include <openssl/sha.h>
 
 #include "stepmill/error.h"
 

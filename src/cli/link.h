@@ -1,4 +1,4 @@
-/* What commands that talk to Kafka and the registry share: the links themselves, and times as people write them. */
+/* What commands that talk to Kafka and the registry share: the links themselves. */
 #ifndef CLI_LINK_H
 #define CLI_LINK_H
 
@@ -21,11 +21,5 @@ bool cli_link_ready(struct cli *cli, struct cli_link *link, int64_t timeout_ms);
 
 /* The config's `kafka:` part for a client of this process. */
 struct kafka_options cli_kafka(const struct cli *cli, const struct config *config);
-
-/* "10m" (ago, or from now when `ahead`), an RFC 3339 time ("2026-11-21T05:00:00Z", offset or Z needed), or Unix ms (13 digits).
- * False: none of them. */
-bool cli_time(const char *text, bool ahead, int64_t now_ms, int64_t *ms);
-/* "05:12:01.123", UTC. */
-void cli_clock(char text[16], int64_t wall_ms);
 
 #endif

@@ -4,6 +4,7 @@
 #include "group_view.h"
 #include "stepmill/clock.h"
 #include "stepmill/json.h"
+#include "stepmill/time_text.h"
 
 enum { OUTPUT_MAX = 16 * 1024 * 1024, UNIX_MS_DIGITS = 13 };
 
@@ -123,7 +124,7 @@ static bool read_target(struct offsets_run *r)
         return true;
     }
     r->target = TO_TIME;
-    return cli_time(r->to, false, clock_wall_ms(), &r->target_value);
+    return time_read(slice_of(r->to), false, clock_wall_ms(), &r->target_value);
 }
 
 static bool nobody_reads(struct offsets_run *r)

@@ -2,16 +2,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "stepmill/avro_json.h"
 #include "stepmill/clock.h"
-#include "stepmill/event_codec.h"
-#include "stepmill/json.h"
 #include "stepmill/kafka_admin.h"
-#include "stepmill/result_codec.h"
-#include "stepmill/wire_format.h"
+#include "stepmill/time_text.h"
 #include "tail.h"
 
-enum { SCHEMA_WAIT_MS = 10000, OPEN_MS = 15000, ARENA_MAX = 64 * 1024 * 1024, SEEN = 1 << 17 };
+enum { OPEN_MS = 15000, ARENA_MAX = 64 * 1024 * 1024, OUTPUT_MAX = 128 * 1024 * 1024, SEEN = 1 << 17 };
 
 /* Which cells were shown: an event may lie in the topic more than once, with equal ce_id. Hashes only; emptied when half full. */
 struct seen {
@@ -45,126 +41,51 @@ static bool seen_before(struct seen *s, struct slice id)
     return false;
 }
 
-static const char *schema_of(struct tail *t, const struct kafka_record *k, const struct schema **schema, struct slice *avro,
-                             uint32_t *id, struct detail *detail)
-{
-    struct error error = wire_parse(k->value, id, avro);
-
-    if (!failed(error))
-        error = registry_fetch(t->link.registry, *id, SCHEMA_WAIT_MS, schema, detail);
-    return failed(error) ? error.text : NULL;
-}
-
-/* Fills what the filters and lines need. */
-static void read_value(struct tail *t, struct tail_record *r, struct arena *arena)
-{
-    const struct avro_record *reader = t->what == TAIL_EVENTS ? &event_reader : &result_reader;
-    const struct schema *schema;
-    const struct avro_plan *plan;
-    struct detail detail;
-    struct error error;
-    struct slice avro;
-    uint32_t id;
-
-    if (t->what == TAIL_DLQ) {
-        r->task_id = tail_header(r->kafka, "stepmill.task_id");
-        r->agent = tail_header(r->kafka, "stepmill.agent");
-        r->session_id = r->kafka->key;
-        return;
-    }
-    r->trouble = schema_of(t, r->kafka, &schema, &avro, &id, &detail);
-    if (r->trouble)
-        return;
-    error = registry_plan(t->link.registry, id, reader, &plan, &detail);
-    if (!failed(error))
-        error = t->what == TAIL_EVENTS ? event_read(plan, avro, arena, &r->event, &detail)
-                                       : result_read(plan, avro, arena, &r->result, &detail);
-    r->trouble = failed(error) ? error.text : NULL;
-    if (r->trouble)
-        return;
-    r->task_id = t->what == TAIL_EVENTS ? r->event.task_id : r->result.task_id;
-    r->session_id = t->what == TAIL_EVENTS ? r->event.session_id : r->result.session_id;
-    r->agent = t->what == TAIL_EVENTS ? r->event.agent : r->result.agent;
-}
-
-static void put_text_or_null(struct buf *out, struct slice s)
-{
-    if (s.at)
-        json_put_string(out, s);
-    else
-        buf_put_text(out, "null");
-}
-
-static void put_json(struct tail *t, const struct tail_record *r, struct buf *out)
-{
-    const struct kafka_record *k = r->kafka;
-    const struct schema *schema;
-    struct detail detail;
-    struct slice avro;
-    uint32_t id;
-    size_t before;
-
-    buf_printf(out, "{\"topic\": \"%s\", \"partition\": %d, \"offset\": %lld, \"timestamp\": %lld, \"key\": ", k->topic,
-               k->partition, (long long)k->offset, (long long)k->timestamp);
-    put_text_or_null(out, k->key);
-    buf_put_text(out, ", \"headers\": [");
-    for (size_t i = 0; i < k->nheaders; i++) {
-        buf_put_text(out, i ? ", {\"name\": " : "{\"name\": ");
-        json_put_string(out, k->headers[i].name);
-        buf_put_text(out, ", \"value\": ");
-        put_text_or_null(out, k->headers[i].value);
-        buf_put_byte(out, '}');
-    }
-    buf_put_text(out, "], \"value\": ");
-    before = out->len;
-    if (!k->value.at || schema_of(t, k, &schema, &avro, &id, &detail) || failed(avro_json_put(schema, avro, out))) {
-        out->len = before;
-        buf_put_text(out, "null, \"value_text\": ");
-        put_text_or_null(out, k->value);
-    }
-    buf_put_text(out, "}\n");
-}
-
 static bool wanted(const struct tail *t, const struct tail_record *r)
 {
     return (!t->task || slice_is(r->task_id, t->task)) && (!t->session || slice_is(r->session_id, t->session)) &&
-           (!t->agent || slice_is(r->agent, t->agent));
+           (!t->agent || slice_is(r->agent, t->agent)) && (t->what != TAIL_DLQ || tail_letter_time(r->kafka) >= t->since_ms);
 }
 
-static bool show(struct tail *t, const struct kafka_record *k, struct seen *seen)
+/* The exit code: something is wrong unless CLI_OK. */
+static int show(struct tail *t, const struct kafka_record *k, struct seen *seen)
 {
     struct tail_record r = {.kafka = k};
     struct arena *arena = arena_new(ARENA_MAX);
-    struct buf out = BUF(ARENA_MAX);
-    bool ok = arena != NULL;
+    struct buf out = BUF(OUTPUT_MAX);
+    int code = CLI_OK;
 
-    if (arena)
-        read_value(t, &r, arena);
-    if (arena && wanted(t, &r) && !(t->what == TAIL_EVENTS && seen_before(seen, tail_header(k, "ce_id")))) {
+    if (!arena)
+        return cli_fail(t->cli, "no memory left");
+    if (!tail_read(t, &r, arena)) {
+        code = CLI_FAILED;
+    } else if (wanted(t, &r) && !(t->what == TAIL_EVENTS && seen_before(seen, tail_header(k, "ce_id")))) {
         if (t->cli->json)
-            put_json(t, &r, &out);
+            tail_put_json(&r, &out);
         else
             tail_put_text(t, &r, &out);
-        ok = !out.failed && fwrite(out.at, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
+        if (out.failed)
+            code = cli_fail(t->cli, "%s/%d/%lld needs more memory than there is", k->topic, k->partition, (long long)k->offset);
+        else if (fwrite(out.at, 1, out.len, stdout) != out.len || fflush(stdout))
+            code = CLI_FAILED; /* who read our output went away, and knows */
         t->shown++;
     }
     buf_free(&out);
     arena_free(arena);
-    return ok;
+    return code;
 }
 
 static int read_all(struct tail *t, struct kafka_reader *reader)
 {
     struct seen *seen = calloc(1, sizeof *seen);
     const struct kafka_record *record;
-    int code = seen ? CLI_OK : cli_fail(t->cli, "out of memory");
+    int code = seen ? CLI_OK : cli_fail(t->cli, "no memory left");
 
     while (code == CLI_OK && (!t->limit || t->shown < t->limit)) {
         enum kafka_read got = kafka_reader_next(reader, 200, &record);
 
         if (got == KAFKA_READ_RECORD) {
-            if (!show(t, record, seen))
-                code = CLI_FAILED; /* the reader of our output went away, or no memory */
+            code = show(t, record, seen);
         } else if (got == KAFKA_READ_FAILED) {
             const char *detail = "";
             struct error error = kafka_reader_error(reader, &detail);
@@ -187,12 +108,11 @@ static int run(struct tail *t)
     struct kafka_reader *reader;
     char detail[256] = "";
     struct error error;
-    int64_t since = 0;
     int code;
 
-    if (t->since && !cli_time(t->since, false, clock_wall_ms(), &since))
-        return cli_misuse(t->cli, "--since \"%s\" is neither a duration (10m) nor an RFC 3339 time nor Unix ms", t->since);
-    error = kafka_reader_open(&reader, &kafka, topic, -1, start, since, OPEN_MS, detail, sizeof detail);
+    if (t->since && t->what == TAIL_DLQ) /* letters bear the times of their originals, so these can't be searched */
+        start = KAFKA_START_BEGINNING;
+    error = kafka_reader_open(&reader, &kafka, topic, -1, start, t->since_ms, OPEN_MS, detail, sizeof detail);
     if (failed(error))
         return cli_fail(t->cli, "kafka: %s: %s (stepmill topics create makes missing topics)", error.text, detail);
     code = read_all(t, reader);
@@ -206,24 +126,25 @@ int cli_tail(struct cli *cli, int argc, char **argv)
     struct tail t = {.cli = cli, .colour = isatty(STDOUT_FILENO)};
     const struct cli_argument arguments[] = {
         {"follow", 'f', CLI_FLAG, &t.follow, NULL, "go on with what comes; without --since begin at the end", 0, 0},
-        {"since", 0, CLI_TEXT, &t.since, "TIME", "10m ago, or an RFC 3339 time", 0, 0},
-        {"task", 't', CLI_TEXT, &t.task, "ID", "only this task", 0, 0},
-        {"session", 's', CLI_TEXT, &t.session, "ID", "only this session", 0, 0},
+        {"since", 0, CLI_TEXT, &t.since, "TIME", "10m ago, an RFC 3339 time or Unix ms (the beginning)", 0, 0},
+        {"task", 't', CLI_TEXT, &t.task, "ID", "only this task_id", 0, 0},
+        {"session", 's', CLI_TEXT, &t.session, "ID", "only this session_id", 0, 0},
         {"agent", 'a', CLI_TEXT, &t.agent, "AGENT", "only this agent", 0, 0},
-        {"limit", 'n', CLI_INT, &t.limit, "N", "stop after N records", 1, INT64_MAX},
-        {"verbose", 'v', CLI_FLAG, &t.verbose, NULL, "whole texts, not their beginnings", 0, 0},
+        {"limit", 'n', CLI_INT, &t.limit, "N", "stop after N records (no limit)", 1, INT64_MAX},
+        {"verbose", 'v', CLI_FLAG, &t.verbose, NULL, "whole texts, on lines of their own, not their beginnings", 0, 0},
     };
     const struct cli_usage usage = {
-        .synopsis = "tail results|events|dlq [--follow]",
-        .about = "Shows results, events or dead letters, committed ones only; from the beginning, or from --since. Events that "
-                 "lie in the topic\n"
-                 "more than once are shown once. --json: one object a line, with key, headers and the decoded value.",
+        .synopsis = "tail results|events|dlq [--follow] [--since TIME] [--task ID]",
+        .about = "Shows results, events or dead letters, committed ones only, in the order of each partition. Times are UTC.\n"
+                 "An event that lies in the topic more than once is shown once. --json: one object a line, with topic,\n"
+                 "partition, offset, timestamp, key, headers and the decoded value; what can't be decoded is given as\n"
+                 "value_text, with the trouble. Exit codes: 0 ok, 1 failed, 2 usage.",
         .arguments = arguments,
         .narguments = sizeof arguments / sizeof *arguments,
         .words_min = 1,
         .words_max = 1,
-        .examples = "stepmill tail events --follow --task 0193\n"
-                    "stepmill tail dlq --since 1h --json\n",
+        .examples = "stepmill tail events --follow --agent orders\n"
+                    "stepmill tail dlq --since 1h --json | jq .value.task_id\n",
     };
     int code, what;
 
@@ -233,6 +154,9 @@ int cli_tail(struct cli *cli, int argc, char **argv)
     if (what < 0)
         return CLI_USAGE;
     t.what = (enum tail_what)what;
+    t.since_ms = INT64_MIN;
+    if (t.since && !time_read(slice_of(t.since), false, clock_wall_ms(), &t.since_ms))
+        return cli_misuse(cli, "--since \"%s\" is neither a duration (10m) nor an RFC 3339 time nor Unix ms", t.since);
     t.config = cli_config_load(cli, CONFIG_NEED_KAFKA | CONFIG_NEED_REGISTRY);
     if (!t.config)
         return CLI_FAILED;

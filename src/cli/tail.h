@@ -1,4 +1,4 @@
-/* Between tail.c and tail_text.c: one record at a time, for people. */
+/* Between tail.c (which records), tail_read.c (what they say) and tail_text.c (as lines for people). */
 #ifndef CLI_TAIL_H
 #define CLI_TAIL_H
 
@@ -15,6 +15,8 @@ struct tail {
     enum tail_what what;
     const char *task, *session, *agent, *since;
     bool follow, verbose, colour;
+    bool registry_gone; /* TAIL_DLQ: it did not answer; letters are shown without it */
+    int64_t since_ms;   /* TAIL_DLQ: older letters are not shown */
     int64_t limit, shown;
 };
 
@@ -22,12 +24,23 @@ struct tail {
 struct tail_record {
     const struct kafka_record *kafka;
     struct slice task_id, session_id, agent;
-    struct event event;        /* TAIL_EVENTS */
-    struct task_result result; /* TAIL_RESULTS */
-    const char *trouble;       /* why the value can't be read; NULL: fine */
+    struct event event;          /* TAIL_EVENTS */
+    struct task_result result;   /* TAIL_RESULTS */
+    const struct schema *schema; /* of its writer; valid until the loop turns. NULL: not known */
+    struct slice avro;           /* the value without its wire header */
+    const char *trouble;         /* why the value can't be read, static; NULL: fine */
+    struct detail detail;        /* of the trouble */
 };
 
+/* Fills all but `kafka`. False: said on stderr that the registry is away, or no memory. */
+bool tail_read(struct tail *t, struct tail_record *r, struct arena *arena);
+/* The last header of this name, or absent. */
 struct slice tail_header(const struct kafka_record *r, const char *name);
+/* When a dead letter was written: the record's own timestamp is that of the original. */
+int64_t tail_letter_time(const struct kafka_record *r);
+/* One line; with --verbose more lines, indented. */
 void tail_put_text(const struct tail *t, const struct tail_record *r, struct buf *out);
+/* One JSON object, one line. */
+void tail_put_json(const struct tail_record *r, struct buf *out);
 
 #endif

@@ -73,8 +73,11 @@ static size_t worth_waiting_for(const struct worker *w)
 {
     size_t n = running(w) - w->tasks[TASK_FETCHING].count - w->tasks[TASK_WAITING].count;
 
-    for (const struct list_node *t = w->tasks[TASK_WAITING].first; t; t = t->next)
-        n += task_has_unsaved(list_entry(t, const struct task, in_state));
+    for (const struct list_node *node = w->tasks[TASK_WAITING].first; node; node = node->next) {
+        const struct task *t = list_entry(node, const struct task, in_state);
+
+        n += task_has_unsaved(t) && t->history.ncells > 1; /* a lone TaskStarted has cost nothing */
+    }
     return n;
 }
 

@@ -78,6 +78,23 @@ def test_drain_gives_a_long_task_up_to_the_next_worker(make_world):
     assert set(after) == set(before) and sum(after.values()) == sum(before.values()) + 1
 
 
+def test_drain_does_not_wait_for_an_outage_to_end(world):
+    """What waits for a model, and has nothing unsaved, goes on with the next worker."""
+    worker = world.start()
+    world.fakes.post("/fakes/faults", {"model": "401"})
+    tasks = [new_task("[[fake: steps=1]]") for _ in range(5)]
+    world.submit(*tasks)
+    wait_for("all wait", 20, lambda: worker.metric("stepmill_tasks", state="waiting") == len(tasks))
+    begin = time.monotonic()
+    worker.stop()
+    if TIME_FACTOR == 1:
+        assert time.monotonic() - begin < 5
+    world.fakes.post("/fakes/faults", {"model": None})
+    world.start()
+    for task in tasks:
+        assert world.result_of(task)["status"] == "completed"
+
+
 def test_a_second_signal_means_now(world):
     worker = world.start()
     task = new_task("[[fake: steps=1 latency=60s]]")

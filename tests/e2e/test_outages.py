@@ -134,7 +134,8 @@ def test_a_worker_that_stood_still_calls_nobody_it_may_not(make_world, seconds):
     second = world.start()
     wait_for("both have partitions", 40, lambda: all(w.metric("stepmill_partitions_owned") == 2 for w in (first, second)))
     tasks = [new_task("[[fake: steps=4 tools=look latency=1s]]") for _ in range(24)]
-    world.submit(*tasks)
+    for n, task in enumerate(tasks):  # as many for each worker
+        world.submit(task, partition=n % world.partitions)
     wait_for("all run", 20, lambda: len([k for k in world.redis.scan_iter(world.key("checkpoint:*"), count=1000)]) == len(tasks))
     first.signal(signal.SIGSTOP)
     time.sleep(seconds)

@@ -157,6 +157,16 @@ def test_poison_holds_up_nobody_and_keeps_its_place(world):
     assert found == [t["task_id"] for t in tasks]
 
 
+def test_headers_larger_than_allowed(world):
+    task = new_task()
+    world.writer.send(world.tasks_topic(), task["session_id"], world.encode(task), [("blob", b"x" * 70000)])
+    world.writer.flush()
+    world.dlq.until(lambda letters: any(r.header("stepmill.code") == "headers_too_large" for r in letters))
+    letter, = [r for r in world.dlq.records if r.header("stepmill.code") == "headers_too_large"]
+    assert letter.value == world.encode(task) and letter.headers[0] == ("blob", b"x" * 70000)
+    assert not world.calls(task)
+
+
 def test_a_dead_letter_that_does_not_fit_leaves_its_value_out(world):
     """Nearly 8 MiB: with the dead letter's headers it would be larger than the topic takes."""
     value = b"{" + b"x" * ((8 << 20) - 400)

@@ -86,9 +86,9 @@ static void an_agent_may_have_a_topic_of_its_own(void **state)
     assert_string_equal(buf_text(&topic), "shop.questions");
     buf_free(&topic);
     config_free(c);
-    assert_problems((struct inputs){.text = whole_config,
-                                    .sets = {"agents.search.topic=agent.results", "kafka.group.id=g"}},
-                    (const char *const[]){"c.yaml:1:1: topics.results: \"agent.results\" is the task topic of agent search already", NULL});
+    assert_problems(
+        (struct inputs){.text = whole_config, .sets = {"agents.search.topic=agent.results", "kafka.group.id=g"}},
+        (const char *const[]){"c.yaml:1:1: topics.results: \"agent.results\" is the task topic of agent search already", NULL});
 }
 
 static void every_type_is_read(void **state)
@@ -254,9 +254,8 @@ static void changes_are_told_with_what_may_reload(void **state)
     config_changes(old, old, note_change, &seen);
     assert_int_equal(seen.len, 0);
     config_changes(old, new, note_change, &seen);
-    assert_string_equal(buf_text(&seen),
-                        "redis.timeout\nagents.search.max_steps live\nmodels.primary.key\nmodels.primary.seed\n"
-                        "kafka.debug\nagents.mail\n");
+    assert_string_equal(buf_text(&seen), "redis.timeout\nagents.search.max_steps live\nmodels.primary.key\nmodels.primary.seed\n"
+                                         "kafka.debug\nagents.mail\n");
     buf_clear(&seen);
     config_changes(new, old, note_change, &seen);
     assert_non_null(strstr(buf_text(&seen), "agents.mail\n"));
