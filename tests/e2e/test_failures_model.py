@@ -227,6 +227,33 @@ def test_limit_is_a_result_and_no_dead_letter(world, fields, prompt, expected, s
     check_history(world.history_of(task), result)
 
 
+def test_a_cancelled_task_ends_with_what_it_has(world):
+    task = new_task("[[fake: steps=9 tools=look content=\"so far\" latency@3=300ms]]")
+    world.submit(task)
+    wait_for("two steps", 20, lambda: world.redis.hlen(world.key(f"checkpoint:{task['task_id']}")) >= 5)
+    world.redis.set(world.key(f"cancel:{task['task_id']}"), "1")
+    result = world.result_of(task)
+    assert (result["status"], result["output"]) == ("cancelled", "so far")
+    assert result["steps_used"] == 3
+    check_no_letter(world, task)
+    check_history(world.history_of(task), result)
+
+
+@pytest.mark.parametrize("starts, expected", [(6, ("completed", None)), (8, ("failed", "crash_loop"))])
+def test_a_task_that_kills_its_worker_runs_alone_and_then_no_more(world, starts, expected):
+    """The count of starts without a step is what earlier workers left in Redis."""
+    task = new_task("[[fake: steps=1]]")
+    world.redis.hset(world.key(f"claims:{task['task_id']}"), "starts", f"{starts} another:1")
+    result = world.run(task)[0]
+    assert (result["status"], result["error"]) == expected
+    letters = letters_of(world, task)
+    if expected[1]:
+        assert not world.calls(task)
+        check_letter(world, task, letters[0], **{"class": "exhausted", "code": "crash_loop", "retryable": "true"})
+    else:
+        assert not letters
+
+
 def test_a_sessions_budget_ends_with_its_tokens(world):
     session = new_task()["session_id"]
     for n in range(2):
