@@ -37,17 +37,29 @@ static void about_clients(struct worker *w)
                  LOG_TEXT("detail", registry.detail), LOG_TEXT("url", w->config->registry.url));
 }
 
+static size_t waiting_for(const struct worker *w, enum outage outage)
+{
+    size_t count = 0;
+
+    for (struct list_node *n = w->tasks[TASK_WAITING].first; n; n = n->next)
+        count += list_entry(n, struct task, in_state)->outage == outage;
+    return count;
+}
+
+/* A breaker whose time is over stays suspect until the model answers: named too, as long as tasks wait for that. */
 static void about_models(struct worker *w)
 {
     int64_t now = loop_now_ms(w->loop);
+    bool wanted = waiting_for(w, OUTAGE_MODEL) > 0;
 
     for (size_t i = 0; i < w->nmodels; i++) {
         const struct model *m = &w->models[i];
         int64_t ready = endpoint_ready_ms(&m->health, now);
 
-        if (ready > now && m->last_error.code)
+        if (m->last_error.code && (ready > now || (wanted && m->health.open_until_ms)))
             log_warn(w->log, "worker.waiting", LOG_TEXT("for", "model"), LOG_TEXT("model", m->config->name),
-                     LOG_ERROR(m->last_error), LOG_TEXT("url", m->config->url), LOG_INT("closed_for_ms", ready - now));
+                     LOG_ERROR(m->last_error), LOG_TEXT("url", m->config->url),
+                     LOG_INT("closed_for_ms", ready > now ? ready - now : 0));
     }
 }
 
