@@ -72,6 +72,10 @@ struct link {
     redisContextFuncs funcs; /* hiredis' own, with our read in front */
     const redisContextFuncs *inner;
     struct ssl_st *ssl;   /* NULL: plain */
+    void (*watch_write)(void *events); /* hiredis' own: tells when the socket takes more */
+    struct loop_timer flush;
+    int64_t flushed_ms; /* when commands were last sent */
+    bool flushing;
     size_t unread;        /* bytes received since the last whole answer */
     int awaited;          /* answers to the greeting that are still out */
     int loaded;           /* scripts that the server has loaded */

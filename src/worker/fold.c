@@ -44,13 +44,13 @@ static void put_start(struct task *t, const struct event_started *s)
 
 static bool begin_calls(struct task *t, const struct event_model_answered *m)
 {
-    openai_put_assistant(&t->messages, m);
     t->cascade = (struct cascade){0};
     t->nattempts = 0;
     t->answers = NULL;
     t->runs = NULL;
-    if (m->ncalls == 0)
+    if (m->ncalls == 0) /* it ends the task, so no model will read it; a redrive asks the question again */
         return true;
+    openai_put_assistant(&t->messages, m);
     t->answers = arena_alloc(t->arena, m->ncalls * sizeof *t->answers);
     t->runs = arena_alloc(t->arena, m->ncalls * sizeof *t->runs);
     return t->answers && t->runs;
