@@ -16,7 +16,8 @@ enum { CASCADE_MODELS_MAX = 16 };
 struct endpoint {
     int32_t failures;      /* in a row */
     int64_t open_until_ms; /* breaker: nothing is sent before, then one probe. 0: closed */
-    bool probing;          /* the one probe is out */
+    uint32_t probe;        /* number of the one probe that is out, 0: none */
+    uint32_t probes;       /* sent so far: the last number given out */
     int64_t slow_until_ms; /* closed by Retry-After */
     int64_t answered_ms;   /* of the last good answer, 0: never */
     uint64_t opened;       /* times the breaker opened */
@@ -27,14 +28,18 @@ struct endpoint_policy {
     int64_t open_ms;
 };
 
-/* May a call start now? Marks the probe as out when the breaker asks for one. */
+/* May a call start now? When the breaker asks for a probe, the call is it: `probe` of the endpoint is then its number. */
 bool endpoint_admit(struct endpoint *e, int64_t now_ms);
+/* The call with this probe number has ended, whatever came of it (0: it was no probe): the next call may be the probe. Another
+ * call's probe stays out. Say so before endpoint_answered or endpoint_failed; alone when the call was cancelled: a call that
+ * nobody waits for any more says nothing about the endpoint. */
+void endpoint_probe_over(struct endpoint *e, uint32_t probe);
 /* When it is worth asking again: now when it is open for calls. */
 int64_t endpoint_ready_ms(const struct endpoint *e, int64_t now_ms);
 void endpoint_answered(struct endpoint *e, int64_t now_ms);
 /* `error`: AGAIN counts for the breaker; SLOW_DOWN closes for retry_after_ms (or 1–15 s with jitter when < 0); WAIT (401, 403,
- * 404, quota) opens the breaker at once; REJECTED and LIMIT are an answer: the endpoint is healthy. LOST (cancelled): gives a
- * probe back. True: the breaker opened just now. */
+ * 404, quota) opens the breaker at once; REJECTED and LIMIT are an answer: the endpoint is healthy. LOST says nothing. True: the
+ * breaker opened just now. */
 bool endpoint_failed(struct endpoint *e, const struct endpoint_policy *p, struct error error, int64_t retry_after_ms,
                      int64_t now_ms, uint64_t *seed);
 
@@ -57,6 +62,7 @@ enum cascade_next { CASCADE_CALL, CASCADE_BACKOFF, CASCADE_WAIT, CASCADE_EXHAUST
 struct cascade_choice {
     enum cascade_next next;
     size_t model;     /* CASCADE_CALL: index in the cascade (endpoint_admit was done) */
+    uint32_t probe;   /* CASCADE_CALL: for endpoint_probe_over */
     int64_t until_ms; /* CASCADE_BACKOFF, CASCADE_WAIT: look again then */
 };
 

@@ -20,7 +20,7 @@ int64_t endpoint_ready_ms(const struct endpoint *e, int64_t now_ms)
 {
     int64_t ready = e->open_until_ms > e->slow_until_ms ? e->open_until_ms : e->slow_until_ms;
 
-    if (e->open_until_ms && e->probing)
+    if (e->open_until_ms && e->probe)
         return now_ms + SLOW_MIN_MS; /* the probe's answer decides */
     return ready > now_ms ? ready : now_ms;
 }
@@ -29,16 +29,25 @@ bool endpoint_admit(struct endpoint *e, int64_t now_ms)
 {
     if (endpoint_ready_ms(e, now_ms) > now_ms)
         return false;
-    if (e->open_until_ms)
-        e->probing = true;
+    if (e->open_until_ms) {
+        if (++e->probes == 0) /* number 0 is no probe */
+            e->probes = 1;
+        e->probe = e->probes;
+    }
     return true;
+}
+
+void endpoint_probe_over(struct endpoint *e, uint32_t probe)
+{
+    if (e->probe == probe)
+        e->probe = 0;
 }
 
 void endpoint_answered(struct endpoint *e, int64_t now_ms)
 {
     e->failures = 0;
     e->open_until_ms = 0;
-    e->probing = false;
+    e->probe = 0;
     e->answered_ms = now_ms;
 }
 
@@ -47,7 +56,7 @@ static bool open_breaker(struct endpoint *e, const struct endpoint_policy *p, in
     bool was_open = e->open_until_ms != 0;
 
     e->open_until_ms = now_ms + p->open_ms;
-    e->probing = false;
+    e->probe = 0;
     if (!was_open)
         e->opened++;
     return !was_open;
@@ -74,10 +83,8 @@ bool endpoint_failed(struct endpoint *e, const struct endpoint_policy *p, struct
             retry_after_ms = RETRY_AFTER_MAX_MS;
         if (now_ms + retry_after_ms > e->slow_until_ms)
             e->slow_until_ms = now_ms + retry_after_ms;
-        e->probing = false; /* it lives: after the pause the next call may be the probe again */
         return false;
     case CLASS_LOST:
-        e->probing = false;
         return false;
     default:
         endpoint_answered(e, e->answered_ms);
@@ -125,7 +132,8 @@ struct cascade_choice cascade_next(struct cascade *c, struct endpoint *const *en
         if ((c->tried | c->rejected) >> i & 1)
             continue;
         if (endpoint_admit(endpoints[i], now_ms))
-            return (struct cascade_choice){.next = CASCADE_CALL, .model = i};
+            return (struct cascade_choice){
+                .next = CASCADE_CALL, .model = i, .probe = endpoints[i]->open_until_ms ? endpoints[i]->probe : 0};
         if (endpoint_ready_ms(endpoints[i], now_ms) < ready)
             ready = endpoint_ready_ms(endpoints[i], now_ms);
     }

@@ -114,6 +114,7 @@ static void on_answer(void *ctx, const struct http_answer *a)
     if (!t || t->model_attempt != a->ticket.attempt)
         return;
     m = t->model;
+    endpoint_probe_over(&m->health, t->probe);
     t->model_attempt = 0;
     t->model_request = 0;
     t->provider_message[0] = '\0';
@@ -242,6 +243,7 @@ void task_call_model(struct task *t)
     choice = cascade_next(&t->cascade, t->agent->healths, t->agent->nmodels, &policy, now, &w->seed);
     switch (choice.next) {
     case CASCADE_CALL:
+        t->probe = choice.probe;
         send(t, t->agent->models[choice.model]);
         return;
     case CASCADE_BACKOFF:
@@ -265,8 +267,7 @@ void task_cancel_model(struct task *t)
     if (!t->model_attempt)
         return;
     http_cancel(t->worker->http, t->model_request);
-    endpoint_failed(&t->model->health, &(struct endpoint_policy){1, 0}, error_make(CLASS_LOST, "cancelled", ""), 0, 0,
-                    &t->worker->seed);
+    endpoint_probe_over(&t->model->health, t->probe); /* else nobody would ever ask that model again */
     worker_count(t->worker->numbers->wasted, 1);
     t->model_attempt = 0;
     t->model_request = 0;

@@ -141,7 +141,7 @@ struct task {
 
     struct cascade cascade;
     struct model *model;    /* being called */
-    struct model *probe;    /* whose breaker waits for this call */
+    uint32_t probe;         /* number of this call as its breaker's probe, 0: it is none */
     uint32_t model_attempt; /* ticket of the call under way, 0: none */
     uint64_t model_request;
     int64_t model_began_ms;

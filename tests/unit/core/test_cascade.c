@@ -57,7 +57,7 @@ static void rounds_end_only_when_others_are_answered(void **state)
     (void)state;
     for (int others = 0; others < 2; others++) {
         struct bench b = make();
-        struct cascade_choice c = {CASCADE_BACKOFF, 0, 0};
+        struct cascade_choice c = {.next = CASCADE_BACKOFF};
 
         for (int round = 0; round < 3; round++) {
             c = next(&b, 1);
@@ -126,12 +126,40 @@ static void the_breaker_opens_probes_and_closes(void **state)
     assert_false(endpoint_admit(e, b.now + 29999));
     b.now += 30000;
     assert_true(endpoint_admit(e, b.now));
-    endpoint_failed(e, &breaker, (struct error){CLASS_LOST, "cancelled", ""}, -1, b.now, &b.seed);
+    endpoint_probe_over(e, e->probe);
     assert_true(endpoint_admit(e, b.now)); /* a cancelled probe is given back */
     endpoint_answered(e, b.now);
     assert_true(endpoint_admit(e, b.now) && endpoint_admit(e, b.now));
     assert_true(endpoint_failed(e, &breaker, wait, -1, b.now, &b.seed)); /* a revoked key opens it at once */
     assert_int_equal(next(&b, 1).next, CASCADE_WAIT);
+}
+
+/* Calls from before the breaker opened are cancelled beside the probe: that must not send a second one, nor close the breaker. */
+static void only_the_probe_itself_gives_the_probe_back(void **state)
+{
+    struct bench b = make();
+    struct endpoint *e = &b.e[0];
+    uint32_t first;
+
+    (void)state;
+    assert_true(endpoint_failed(e, &breaker, wait, -1, b.now, &b.seed));
+    b.now += 30000;
+    first = next(&b, 1).probe;
+    assert_int_not_equal(first, 0);
+    endpoint_probe_over(e, 0); /* an older call was cancelled */
+    endpoint_failed(e, &breaker, (struct error){CLASS_LOST, "lost", "x"}, -1, b.now, &b.seed);
+    assert_int_equal(next(&b, 1).next, CASCADE_WAIT);
+    endpoint_failed(e, &breaker, again, -1, b.now, &b.seed); /* an older call failed: the pause begins again */
+    b.now += 30000;
+    b.c = (struct cascade){0};
+    assert_int_equal(next(&b, 1).next, CASCADE_CALL);
+    endpoint_probe_over(e, first); /* the first probe is cancelled while the second is out */
+    assert_int_equal(next(&b, 1).next, CASCADE_WAIT);
+    endpoint_probe_over(e, e->probe); /* the task of the second is lost: the next task asks */
+    assert_int_equal(next(&b, 1).next, CASCADE_CALL);
+    assert_true(e->open_until_ms); /* nothing of all this was a good answer */
+    endpoint_answered(e, b.now);
+    assert_int_equal(next(&b, 1).probe, 0);
 }
 
 static void backoff_is_full_jitter_within_its_bounds(void **state)
@@ -196,10 +224,15 @@ static void retry_after_zero_is_a_pause_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_next_model_is_asked_at_once),     cmocka_unit_test(rounds_end_only_when_others_are_answered),
-        cmocka_unit_test(slow_down_uses_no_attempt),           cmocka_unit_test(every_model_rejecting_is_the_tasks_fault),
-        cmocka_unit_test(the_breaker_opens_probes_and_closes), cmocka_unit_test(backoff_is_full_jitter_within_its_bounds),
-        cmocka_unit_test(a_systemic_cause_stops_the_drain),    cmocka_unit_test(retry_after_zero_is_a_pause_too),
+        cmocka_unit_test(the_next_model_is_asked_at_once),
+        cmocka_unit_test(rounds_end_only_when_others_are_answered),
+        cmocka_unit_test(slow_down_uses_no_attempt),
+        cmocka_unit_test(every_model_rejecting_is_the_tasks_fault),
+        cmocka_unit_test(the_breaker_opens_probes_and_closes),
+        cmocka_unit_test(backoff_is_full_jitter_within_its_bounds),
+        cmocka_unit_test(a_systemic_cause_stops_the_drain),
+        cmocka_unit_test(retry_after_zero_is_a_pause_too),
+        cmocka_unit_test(only_the_probe_itself_gives_the_probe_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
