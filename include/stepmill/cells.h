@@ -59,12 +59,12 @@ struct cells_answer {
     int32_t orphans; /* stored cells removed because their parents were lost and another history took their place: an incident,
                         for metrics */
     int64_t now_ms;  /* Redis TIME (load, claim) */
+    int64_t session_tokens; /* of all tasks of the session (load; record when it added some, else 0) */
 
     /* load */
     int64_t starts;               /* times the task was loaded since a cell was stored or it was released, this one included */
     const struct slice *messages; /* session memory, oldest first */
     size_t nmessages;
-    int64_t session_tokens;
 
     /* claim, when held */
     struct {

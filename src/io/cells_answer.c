@@ -80,7 +80,7 @@ static struct error read_common(struct cells *c, const struct redis_value *v, st
 
 static struct error read_own(enum cells_op op, const struct redis_value *v, struct cells_answer *to)
 {
-    static const size_t least[CELLS_OPS] = {[CELLS_LOAD] = 7, [CELLS_RECORD] = 6, [CELLS_REDRIVE] = 5, [CELLS_CLAIM] = 5};
+    static const size_t least[CELLS_OPS] = {[CELLS_LOAD] = 7, [CELLS_RECORD] = 7, [CELLS_REDRIVE] = 5, [CELLS_CLAIM] = 5};
     size_t n = redis_count(v);
 
     if (n < least[op])
@@ -92,8 +92,10 @@ static struct error read_own(enum cells_op op, const struct redis_value *v, stru
     }
     if (op == CELLS_RECORD || op == CELLS_REDRIVE)
         to->written = (int32_t)redis_integer(redis_at(v, 4));
-    if (op == CELLS_RECORD)
+    if (op == CELLS_RECORD) {
         to->orphans = (int32_t)redis_integer(redis_at(v, 5));
+        to->session_tokens = redis_integer(redis_at(v, 6));
+    }
     if (op == CELLS_CLAIM) {
         to->now_ms = redis_integer(redis_at(v, 4));
         if (to->status == CELLS_HELD && n >= 8) {

@@ -132,18 +132,9 @@ static void keep_memory(struct task *t, const struct cells_answer *a)
 /* As new: nothing is known of it, or a redrive whose cells are gone. */
 static void begin(struct task *t)
 {
-    int64_t budget = t->agent->config->session_token_budget;
-    char message[128];
-
     t->loaded = true;
-    if (!task_start(t))
-        return;
-    if (budget > 0 && t->session_tokens >= budget) {
-        snprintf(message, sizeof message, "the session has used %lld of its %lld tokens", (long long)t->session_tokens,
-                 (long long)budget);
-        task_end_failed(t, CLASS_LIMIT, "session_budget_exceeded", message, "loading", false);
-    }
-    task_continue(t);
+    if (task_start(t))
+        task_continue(t);
 }
 
 static void redrive(struct task *t)

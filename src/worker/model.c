@@ -204,8 +204,7 @@ static void end_by_cascade(struct task *t, enum error_class class)
         task_continue(t);
 }
 
-/* A suspect runs alone: it may be what killed the worker before. */
-static bool must_wait_its_turn(struct task *t)
+bool task_must_wait_its_turn(struct task *t)
 {
     struct worker *w = t->worker;
 
@@ -214,6 +213,20 @@ static bool must_wait_its_turn(struct task *t)
     if (!w->suspect)
         w->suspect = t;
     return w->suspect != t;
+}
+
+/* Looked at before each call, for the session's other tasks spend too: `session_tokens` is as new as this task's last answer. */
+static bool end_for_the_session(struct task *t)
+{
+    int64_t budget = t->agent->config->session_token_budget;
+    char message[128];
+
+    if (budget <= 0 || t->session_tokens < budget)
+        return false;
+    snprintf(message, sizeof message, "the session has used %lld of its %lld tokens", (long long)t->session_tokens,
+             (long long)budget);
+    task_end_failed(t, CLASS_LIMIT, "session_budget_exceeded", message, "model", false);
+    return true;
 }
 
 void task_call_model(struct task *t)
@@ -226,8 +239,9 @@ void task_call_model(struct task *t)
 
     if (t->model_attempt)
         return; /* one is under way */
-    if (t->cancel_asked) {
+    if (t->cancel_asked)
         task_end_cancelled(t, "cancelled");
+    if (t->cancel_asked || end_for_the_session(t)) {
         if (t->ending) /* else it was given up */
             task_continue(t);
         return;
@@ -236,7 +250,7 @@ void task_call_model(struct task *t)
         task_wait(t, OUTAGE_FENCE, now + 60000);
         return;
     }
-    if (must_wait_its_turn(t)) {
+    if (task_must_wait_its_turn(t)) {
         task_wait(t, OUTAGE_SUSPECT, now + 60000);
         return;
     }

@@ -187,6 +187,8 @@ void task_saved(struct task *t, const struct cells_answer *a)
         return;
     }
     t->cancel_asked |= a->cancel;
+    if (a->session_tokens)
+        t->session_tokens = a->session_tokens;
     if (a->status == CELLS_GONE) {
         if (task_refold(t, a->cells, a->ncells))
             task_stand(t, a);

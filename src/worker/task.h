@@ -220,6 +220,8 @@ void task_saved(struct task *t, const struct cells_answer *a);
 bool task_has_unsaved(const struct task *t);
 
 /* model.c */
+/* A suspect runs alone, one per process, for it may be what killed the worker before: true while another one has the turn. */
+bool task_must_wait_its_turn(struct task *t);
 void task_call_model(struct task *t);
 void task_cancel_model(struct task *t);
 

@@ -254,6 +254,28 @@ def test_a_task_that_kills_its_worker_runs_alone_and_then_no_more(world, starts,
         assert not letters
 
 
+def tool_call_span(world, task):
+    """When its only tool call began and ended, in ms, as its worker saw it."""
+    answered, = [e for e in world.history_of(task) if e.kind == "ToolAnswered"]
+    end = answered.data["at"].timestamp() * 1000
+    return end - answered.body["duration_ms"], end
+
+
+def test_suspects_call_their_tools_alone_too(world):
+    """What kills the worker may be a tool's answer: tasks that resume at their tool calls take turns like those that call a model."""
+    tasks = [new_task("[[fake: steps=2 tools=look tool_latency=1500ms]]") for _ in range(3)]
+    world.submit(*tasks)
+    wait_for("their tool calls", 20, lambda: all(any(c["kind"] == "tool" for c in world.calls(t)) for t in tasks))
+    world.workers[-1].kill()
+    for task in tasks:
+        world.redis.hset(world.key(f"claims:{task['task_id']}"), "starts", "6 another:1")
+    world.start()
+    for task in tasks:
+        assert world.result_of(task)["status"] == "completed"
+    spans = sorted(tool_call_span(world, t) for t in tasks)
+    assert all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:])), spans
+
+
 def test_a_sessions_budget_ends_with_its_tokens(world):
     session = new_task()["session_id"]
     for n in range(2):
@@ -265,6 +287,14 @@ def test_a_sessions_budget_ends_with_its_tokens(world):
     check_no_letter(world, task)
     _, other = world.one("[[fake: steps=1]]", agent="limited")
     assert other["status"] == "completed"
+
+
+def test_a_sessions_budget_is_looked_at_before_each_call(world):
+    task, result = world.one("[[fake: steps=5 tools=look tokens=400+200 content=\"so far\"]]", agent="limited")
+    assert (result["status"], result["error"], result["output"]) == ("failed", "session_budget_exceeded", "so far")
+    assert (result["steps_used"], result["tokens_used"]) == (2, 1200), "the second call went over it, so there is no third"
+    check_no_letter(world, task)
+    check_history(world.history_of(task), result)
 
 
 def test_no_log_line_holds_a_key(world):

@@ -3,19 +3,19 @@
 -- ARGV: life; head = first seq that the caller asks for, seq of the cell that brings the messages + 1 (0: none), the seqs that the caller
 --       holds (2 bytes each); then two for each cell: place, and digest + event; if there are messages: the two.
 --       place = seq, above (2 bytes each), which of KEYS counts for the agent, number of parents (1 byte each), parents, tokens as text.
--- Answers {status, cancel, done, cells, written, orphans}.
+-- Answers {status, cancel, done, cells, written, orphans, session tokens (0: none were added)}.
 local checkpoint, head = KEYS[1], ARGV[2]
 local FIRST, PARENTS = 3, 7
 
 local told = call('MGET', KEYS[2], KEYS[3])
 local done, cancel = told[1], told[2] and 1 or 0
-if done then return {GONE, cancel, done, call('HGETALL', checkpoint), 0, 0} end
+if done then return {GONE, cancel, done, call('HGETALL', checkpoint), 0, 0, 0} end
 
 local first, messages_seq = number_at(head, 1), number_at(head, 3) - 1
 local last = messages_seq < 0 and #ARGV or #ARGV - 2
 local have, top = seqs_of(checkpoint)
 local known, own = {}, {}
-local written, orphans = 0, 0
+local written, orphans, session_tokens = 0, 0, 0
 
 -- Something above a cell that is absent can only be there because Redis lost the cell. It stays if this call offers a part of it with the
 -- same digest (the digest proves the way down); else another history takes its place now, and it must not be mixed with that.
@@ -38,7 +38,7 @@ end
 
 local function count(tokens, counter)
   if call('INCRBY', counter, tokens) == tonumber(tokens) then call('PEXPIRE', counter, AGENT_TOKENS_LIFE) end
-  call('INCRBY', KEYS[5], tokens)
+  session_tokens = call('INCRBY', KEYS[5], tokens)
   call('PEXPIRE', KEYS[5], SESSION_TOKENS_LIFE)
 end
 
@@ -80,7 +80,7 @@ local function finish(status, cells)
     call('PEXPIRE', KEYS[4], ARGV[1])
   end
   call('PEXPIRE', checkpoint, ARGV[1])
-  return {status, cancel, false, cells, written, orphans}
+  return {status, cancel, false, cells, written, orphans, session_tokens}
 end
 
 for at = FIRST, last, 2 do
