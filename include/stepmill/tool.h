@@ -28,7 +28,7 @@ struct tool_definition {
     const char *endpoint, *health_url;       /* http or https; health_url may be NULL */
     enum tool_auth auth;
     const char *auth_header, *auth_value; /* e.g. "Authorization", "Bearer …"; NULL without auth. Never print the value */
-    int32_t rate_limit;                   /* calls per minute per agent, 0: none */
+    int32_t rate_limit;                   /* calls per minute per agent, of each worker process; more wait (rate.h). 0: none */
     int64_t timeout_ms;
     bool repeatable;      /* may be called again when nobody knows whether it ran */
     bool fail_on_unknown; /* on_unknown: "fail" */

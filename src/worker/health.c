@@ -12,6 +12,7 @@ static const char *const agent_and_status[] = {"agent_id", "status"};
 static const char *const agent_only[] = {"agent_id"};
 static const char *const agent_and_token[] = {"agent_id", "token_type"};
 static const char *const tool_and_status[] = {"tool_name", "status"};
+static const char *const agent_and_tool[] = {"agent_id", "tool_name"};
 static const char *const agent_and_class[] = {"agent_id", "class"};
 static const char *const model_and_outcome[] = {"model", "outcome"};
 static const char *const outage_only[] = {"outage"};
@@ -30,6 +31,8 @@ static void make_numbers(struct metrics *m, struct worker_numbers *n)
     n->tokens =
         metrics_counter(m, "agent_llm_tokens_total", "Tokens of model calls, as the provider counted them.", 2, agent_and_token);
     n->tool_calls = metrics_counter(m, "agent_tool_calls_total", "Tool calls answered.", 2, tool_and_status);
+    n->rate_waits = metrics_counter(m, "stepmill_tool_rate_waits_total", "Times a tool call waited for its tool's rate_limit.", 2,
+                                    agent_and_tool);
     n->steps = metrics_histogram(m, "agent_steps_per_task", "Model calls per task.", 1, agent_only, 9, step_bounds);
     n->dead_letters = metrics_counter(m, "stepmill_dead_letters_total", "Dead letters written.", 2, agent_and_class);
     n->model_calls = metrics_counter(m, "stepmill_model_calls_total", "Calls to models by outcome: ok, or the code of the error.",

@@ -348,12 +348,13 @@ static bool prepare(struct task *t, struct tool_run *run)
 
 static void begin(struct task *t, struct tool_run *run)
 {
-    int64_t now = loop_now_ms(t->worker->loop);
+    int64_t wait_ms;
 
     if (!run->body.at && !prepare(t, run))
         return;
-    if (run->tool->slow_until_ms > now)
-        pause_run(t, run, run->tool->slow_until_ms);
+    wait_ms = tool_wait_ms(t->agent, run->tool);
+    if (wait_ms)
+        pause_run(t, run, loop_now_ms(t->worker->loop) + wait_ms); /* uses no attempt */
     else if (!is_repeatable(t, run))
         claim(t, run);
     else

@@ -10,6 +10,7 @@
 #include "stepmill/metrics.h"
 #include "stepmill/openai.h"
 #include "stepmill/random.h"
+#include "stepmill/rate.h"
 #include "stepmill/systemic.h"
 #include "stepmill/tool.h"
 #include "stepmill/worker.h"
@@ -44,6 +45,7 @@ struct agent {
     struct digest_state hashed_heads[CASCADE_MODELS_MAX];
     size_t nmodels;
     struct tool *tools[EVENT_TOOLS_MAX];
+    struct rate rates[EVENT_TOOLS_MAX]; /* of calls, by tool: this agent's in this process */
     struct frozen_tool frozen[EVENT_TOOLS_MAX];
     size_t ntools;
     size_t in_flight; /* tasks that hold a slot */
@@ -184,6 +186,10 @@ void worker_bound_in_flight(struct worker *w);
 struct error worker_make_agents(struct worker *w) MUST_CHECK;
 void worker_free_agents(struct worker *w);
 
+/* tool_rate.c */
+/* 0: the tool may be called now, and that call counts. Else in how many ms to ask again. */
+int64_t tool_wait_ms(struct agent *a, const struct tool *tool);
+
 /* make.c */
 struct error worker_make(struct worker *w) MUST_CHECK;
 struct error worker_start_kafka(struct worker *w) MUST_CHECK;
@@ -211,7 +217,7 @@ void worker_stop_now(struct worker *w, bool failure);
 struct worker_numbers {
     struct metric *admitted, *duplicates, *poisoned, *adopted, *stale, *late, *dropped, *tokens_unrecorded, *events, *batches,
         *wasted;
-    struct metric_family *tasks, *task_duration, *tokens, *tool_calls, *steps, *dead_letters, *model_calls, *outages;
+    struct metric_family *tasks, *task_duration, *tokens, *tool_calls, *rate_waits, *steps, *dead_letters, *model_calls, *outages;
 };
 
 #endif

@@ -1,6 +1,7 @@
 """When tools fail: what the model is told, what is called again, and what never is."""
 import json
 import re
+import time
 
 import pytest
 
@@ -165,3 +166,16 @@ def test_a_crash_while_a_tool_runs_that_must_not_run_twice(make_world):
     assert body["outcome"] == "unknown"
     assert tool_counts(world, task)["book"][0] == 1
     check_history(world.history_of(task), result)
+
+
+def test_calls_above_the_rate_limit_wait_and_use_no_attempt(make_world):
+    """12 a minute: two at once, then one each 5.5 s, whoever asks."""
+    world = make_world(tools={"look": {"rate_limit": 12}, "other": {}})
+    worker = world.start()
+    tasks = [new_task("[[fake: steps=2 tools=look]]") for _ in range(4)]
+    begin = time.monotonic()
+    world.run(*tasks, seconds=60)
+    assert 10.5 < time.monotonic() - begin, "the fourth call waited for two places"
+    answers = [body for task in tasks for body in tool_events(world, task)]
+    assert [(a["outcome"], a["attempts"]) for a in answers] == [("ok", [])] * 4
+    assert worker.metric("stepmill_tool_rate_waits_total", agent_id="search", tool_name="look") >= 3
