@@ -91,7 +91,7 @@ void history_reset(struct history *h);
 
 /* Adds one event to the fold; strings are NOT copied, they must live in the arena. A cell held at its seq
  * learns its group.
- * internal "history_broken": the event cannot stand at this place. */
+ * internal "history_broken": the event cannot stand at this place, or its time or tokens are impossible. */
 struct error history_apply(struct history *h, const struct event *e) MUST_CHECK;
 
 /* Whether the cell at `seq` may come next: a cell above a hole (Redis lost what lay between) may not. */

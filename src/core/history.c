@@ -2,6 +2,7 @@
 #include "stepmill/history.h"
 
 enum { WIRE_HEADER = 5 };
+static const int64_t YEAR_10000_US = INT64_C(253402300800000000);
 
 const char *event_kind_name(enum event_kind kind)
 {
@@ -248,9 +249,18 @@ static struct error apply(struct history *h, const struct event *e)
     return broken("unknown kind of event");
 }
 
+/* What no worker writes, but a damaged cell may hold: sums over such numbers would overflow. */
+static bool is_possible(const struct event *e)
+{
+    if (e->at_us < 0 || e->at_us >= YEAR_10000_US)
+        return false;
+    return e->kind != EVENT_MODEL_ANSWERED || (e->model.prompt_tokens >= 0 && e->model.prompt_tokens <= INT32_MAX &&
+                                               e->model.completion_tokens >= 0 && e->model.completion_tokens <= INT32_MAX);
+}
+
 struct error history_apply(struct history *h, const struct event *e)
 {
-    struct error error = apply(h, e);
+    struct error error = is_possible(e) ? apply(h, e) : broken("an event has an impossible time or number of tokens");
 
     if (!failed(error) && history_holds(h, e->seq)) {
         h->cells[e->seq].group = h->group_first;

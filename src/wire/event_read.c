@@ -14,7 +14,6 @@ static const struct avro_take tool_rows[] = {
     TEXT(frozen_tool, "version", version),
     NUMBER(BOOL, frozen_tool, "repeatable", repeatable),
     OPTIONAL_NUMBER(BOOL, frozen_tool, "fail_on_unknown", fail_on_unknown, 0),
-    OPTIONAL_NUMBER(BOOL, frozen_tool, "fail_on_unknown", fail_on_unknown, 0),
 };
 static const struct avro_record tool_reader = READER(frozen_tool, "FrozenTool", tool_rows);
 

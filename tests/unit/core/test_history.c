@@ -316,10 +316,31 @@ static void cells_keep_their_bytes_and_their_group(void **state)
     clear(&b);
 }
 
+/* A damaged cell: sums over it would overflow. */
+static void impossible_numbers_are_refused(void **state)
+{
+    static const int64_t bad_tokens[] = {-1, INT64_MAX, (int64_t)INT32_MAX + 1, INT64_MIN};
+    static const int64_t bad_times[] = {-1, INT64_MAX, INT64_MIN, INT64_C(253402300800000000)};
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct bench b = make();
+        struct event by_tokens = model(1, NULL, 0, bad_tokens[i]), by_time = model(1, NULL, 0, 1);
+
+        by_time.at_us = bad_times[i];
+        assert_false(failed(add(&b, started(10, 8192))));
+        assert_string_equal(add(&b, by_tokens).code, "history_broken");
+        assert_string_equal(add(&b, by_time).code, "history_broken");
+        assert_int_equal(history_decide(&b.h).kind, DECIDE_CALL);
+        clear(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_step_of_150_tokens_completes),
+        cmocka_unit_test(impossible_numbers_are_refused),
         cmocka_unit_test(tools_run_at_once_and_answer_in_any_order),
         cmocka_unit_test(a_digest_names_the_whole_history),
         cmocka_unit_test(limits_complete_with_the_partial_output),
