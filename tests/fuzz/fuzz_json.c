@@ -1,7 +1,4 @@
-/* Fuzzes the JSON scanner and writer: never reads outside the text, agrees with jansson about what is JSON and what its strings
- * say.
- *
- *     tools/fuzz json [seconds]
+/* Fuzzes the JSON scanner and writer: never reads outside the text, agrees with jansson about what is JSON and what it says.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -52,6 +49,70 @@ static void compare_answers(struct slice text)
     json_decref(theirs);
 }
 
+/* The key or string at which the scanner stands says what jansson read. */
+static bool says(const struct json *j, const char *text, size_t len)
+{
+    struct buf value = BUF(1 << 20);
+    bool same = json_unescape(j, &value) && slice_equal(buf_slice(&value), (struct slice){text, len});
+
+    buf_free(&value);
+    return same;
+}
+
+/* From the value at which the scanner stands to its end, beside jansson's, which keeps the order of an object's members. */
+static bool same_value(struct json *j, const json_t *v)
+{
+    int64_t number;
+    json_t *child;
+    size_t i;
+
+    switch (json_typeof(v)) {
+    case JSON_OBJECT:
+        if (j->token != JSON_TOKEN_OBJECT)
+            return false;
+        for (void *at = json_object_iter((json_t *)(uintptr_t)v); at; at = json_object_iter_next((json_t *)(uintptr_t)v, at)) {
+            const char *key = json_object_iter_key(at);
+
+            if (!json_next(j) || j->token != JSON_TOKEN_KEY || !says(j, key, strlen(key)) || !json_next(j) ||
+                !same_value(j, json_object_iter_value(at)))
+                return false;
+        }
+        return json_next(j) && j->token == JSON_TOKEN_OBJECT_END;
+    case JSON_ARRAY:
+        if (j->token != JSON_TOKEN_ARRAY)
+            return false;
+        json_array_foreach(v, i, child)
+        {
+            if (!json_next(j) || !same_value(j, child))
+                return false;
+        }
+        return json_next(j) && j->token == JSON_TOKEN_ARRAY_END;
+    case JSON_STRING:
+        return j->token == JSON_TOKEN_STRING && says(j, json_string_value(v), json_string_length(v));
+    case JSON_INTEGER:
+        return j->token == JSON_TOKEN_NUMBER && json_int(j, INT64_MIN, INT64_MAX, &number) && number == json_integer_value(v);
+    case JSON_REAL:
+        return j->token == JSON_TOKEN_NUMBER && !json_int(j, INT64_MIN, INT64_MAX, &number);
+    case JSON_TRUE:
+        return j->token == JSON_TOKEN_TRUE;
+    case JSON_FALSE:
+        return j->token == JSON_TOKEN_FALSE;
+    default:
+        return j->token == JSON_TOKEN_NULL;
+    }
+}
+
+/* Token by token. Repeated members are left out: jansson keeps one of them. */
+static void compare_trees(struct slice text)
+{
+    json_t *theirs = json_loadb(text.at, text.len, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
+    struct json j = json_start(text);
+
+    if (theirs && json_valid(text) && (!json_next(&j) || !same_value(&j, theirs) || json_next(&j)))
+        bug("a value is read differently");
+    json_decref(theirs);
+}
+
 /* Every string token, read by us and by jansson. */
 static void compare_strings(struct slice text)
 {
@@ -99,6 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size)
         memcpy(copy, data, size);
     compare_answers(text);
+    compare_trees(text);
     compare_strings(text);
     round_trip(text);
     for (j = json_start(text); json_next(&j);) { /* each value's text is JSON by itself */
