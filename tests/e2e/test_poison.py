@@ -36,21 +36,21 @@ def by_schema(world, name, schema):
     return struct.pack(">bI", 0, other_schema(world, name, schema)) + b"\x02x" * 30
 
 
-def without_field(world, name):
+def without_field(world, name, task):
     schema = {**SCHEMA, "fields": [f for f in SCHEMA["fields"] if f["name"] != name]}
-    return encode(other_schema(world, f"no-{name}", schema), fastavro.parse_schema(schema), new_task())
+    return encode(other_schema(world, f"no-{name}", schema), fastavro.parse_schema(schema), task)
 
 
-def mistyped(world):
-    schema = {**SCHEMA, "fields": [dict(f, type="long") if f["name"] == "prompt" else f for f in SCHEMA["fields"]]}
-    return encode(other_schema(world, "mistyped", schema), fastavro.parse_schema(schema), dict(new_task(), prompt=5))
+def mistyped(world, name, task):
+    schema = {**SCHEMA, "fields": [dict(f, type="long") if f["name"] == name else f for f in SCHEMA["fields"]]}
+    return encode(other_schema(world, f"mistyped-{name}", schema), fastavro.parse_schema(schema), dict(task, **{name: 5}))
 
 
 def task_with(**fields):
     return lambda world: world.encode(new_task(**fields))
 
 
-# name, the value, its code
+# name, the value, its code: nobody can be told, for no task_id can be read
 UNREADABLE = [
     ("plain json", lambda w: json.dumps(new_task()).encode(), "plain_json"),
     ("empty", lambda w: b"", "not_wire_format"),
@@ -58,11 +58,8 @@ UNREADABLE = [
     ("magic 1", lambda w: b"\x01" + w.encode(new_task())[1:], "not_wire_format"),
     ("too short", lambda w: b"\x00\x00\x00", "not_wire_format"),
     ("unknown schema", lambda w: struct.pack(">bI", 0, 99999999) + b"abc", "unknown_schema"),
-    ("another kind of record", lambda w: encode(w.schemas.latest(f"{w.topic('results')}-value")["id"], w.schemas.of(
-        w.schemas.latest(f"{w.topic('results')}-value")["id"]), {"task_id": "t", "session_id": "s", "agent": "a", "status": "failed",
-                                                                 "finished_at": 0}), "missing_field"),
-    ("no prompt field", lambda w: without_field(w, "prompt"), "missing_field"),
-    ("mistyped field", mistyped, "wrong_type"),
+    ("no task_id field", lambda w: without_field(w, "task_id", new_task()), "missing_field"),
+    ("mistyped task_id", lambda w: mistyped(w, "task_id", new_task()), "wrong_type"),
     ("header only", lambda w: w.encode(new_task())[:5], "does_not_decode"),
     ("huge length", lambda w: w.encode(new_task())[:5] + b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01", "does_not_decode"),
     ("too large", lambda w: w.encode(new_task("x" * (2 << 20))), "too_large"),
@@ -71,7 +68,17 @@ UNREADABLE = [
     ("bad task_id", task_with(task_id="a/b"), "bad_task_id"),
     ("long task_id", task_with(task_id="x" * 129, session="s"), "bad_task_id"),
 ]
-# name, fields, the code: the task_id can be read, so somebody waits for an answer
+# name, the value of a task, its code: the task_id can be read, so somebody waits for an answer
+HALF_READABLE = [
+    ("another kind of record", lambda w, t: encode(w.schemas.latest(f"{w.topic('results')}-value")["id"], w.schemas.of(
+        w.schemas.latest(f"{w.topic('results')}-value")["id"]), {**t, "agent": "a", "status": "failed", "finished_at": 0}),
+     "missing_field"),
+    ("no prompt field", lambda w, t: without_field(w, "prompt", t), "missing_field"),
+    ("no session_id field", lambda w, t: without_field(w, "session_id", t), "missing_field"),
+    ("mistyped field", lambda w, t: mistyped(w, "prompt", t), "wrong_type"),
+    ("bad UTF-8", lambda w, t: w.encode(dict(t, prompt="#" * 20)).replace(b"#" * 20, b"\xff" * 20), "bad_utf8"),
+]
+# fields of a task, the code
 OUT_OF_LIMITS = [
     ({"max_steps": 0}, "max_steps_out_of_range"), ({"max_steps": 26}, "max_steps_out_of_range"),
     ({"max_steps": -1}, "max_steps_out_of_range"), ({"token_budget": 511}, "token_budget_out_of_range"),
@@ -106,10 +113,25 @@ def check_letter(world, letter, partition, offset, value, key, code):
 @pytest.mark.parametrize("make, code", [pytest.param(*row[1:], id=row[0]) for row in UNREADABLE])
 def test_unreadable_records_are_dead_lettered_byte_for_byte(world, make, code):
     value, key = make(world), b"\x00key\xff"
+    world.settled()
+    answered = len(world.results.all())
     letter, partition, offset = send(world, value, key)
     check_letter(world, letter, partition, offset, value, key, code)
     world.settled()
-    assert not [r for r in world.results.all() if r.key == key], "nobody can be answered"
+    assert len(world.results.all()) == answered, "nobody can be answered"
+
+
+@pytest.mark.parametrize("make, code", [pytest.param(*row[1:], id=row[0]) for row in HALF_READABLE])
+def test_who_can_be_told_is_told_whatever_else_is_wrong(world, make, code):
+    task = new_task()
+    value = make(world, task)
+    letter, partition, offset = send(world, value, b"k")
+    check_letter(world, letter, partition, offset, value, b"k", code)
+    assert letter.header("stepmill.task_id") == task["task_id"]
+    result = world.result_of(task)
+    session = "" if "session_id" in letter.header("__dlq.errors.message") else task["session_id"]
+    assert (result["status"], result["error"], result["session_id"]) == ("failed", code, session)
+    assert not world.calls(task)
 
 
 def test_plain_json_is_told_how_to_become_a_task(world):
