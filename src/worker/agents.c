@@ -101,6 +101,7 @@ static struct error make_agent(struct worker *w, struct agent *a, const struct c
     a->values = *c;
     a->config = &a->values;
     a->name = slice_of(c->name);
+    snprintf(a->result_source, sizeof a->result_source, "%s/results", c->name);
     config_tasks_topic(w->config, c->name, &topic);
     a->topic = strdup(buf_text(&topic));
     buf_free(&topic);

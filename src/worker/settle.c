@@ -42,14 +42,14 @@ static void enqueue(struct worker *w, struct outgoing *o)
     worker_commit_soon(w);
 }
 
-static bool add_headers(struct task *t, struct kafka_output *out, int32_t seq, const struct digest *digest, const char *type,
-                        size_t extra)
+static bool add_headers(struct task *t, struct kafka_output *out, int32_t seq, const struct digest *digest, struct slice source,
+                        const char *type)
 {
-    struct kafka_header *headers = arena_alloc(t->arena, (CLOUD_EVENT_HEADERS + 1 + extra) * sizeof *headers);
+    struct kafka_header *headers = arena_alloc(t->arena, (CLOUD_EVENT_HEADERS + 1) * sizeof *headers);
     char traceparent[TRACEPARENT_SIZE];
     struct slice text;
 
-    if (!headers || !cloud_event_headers(headers, t->arena, t->input.task_id, seq, digest, t->agent->name, type, clock_wall_ms()))
+    if (!headers || !cloud_event_headers(headers, t->arena, t->input.task_id, seq, digest, source, type, clock_wall_ms()))
         return false;
     trace_format(&t->trace, traceparent);
     text = arena_copy(t->arena, slice_of(traceparent));
@@ -67,7 +67,7 @@ void task_emit(struct task *t, struct cell *cell)
     if (!o)
         return;
     o->outputs[0] = (struct kafka_output){.topic = w->config->topics.events, .key = t->input.session_id, .value = cell->bytes};
-    if (!add_headers(t, &o->outputs[0], cell->seq, &cell->digest, "AgentEvent", 0)) {
+    if (!add_headers(t, &o->outputs[0], cell->seq, &cell->digest, t->agent->name, "AgentEvent")) {
         out_of_memory(t);
         return;
     }
@@ -108,7 +108,7 @@ static bool add_result(struct task *t, struct outgoing *o, const struct task_res
 
     *out = (struct kafka_output){
         .topic = t->worker->config->topics.results, .key = r->session_id, .value = encode_result(t, r), .tag = 1};
-    if (!out->value.at || !add_headers(t, out, seq, digest, "AgentTaskResult", 0))
+    if (!out->value.at || !add_headers(t, out, seq, digest, slice_of(t->agent->result_source), "AgentTaskResult"))
         return false;
     o->noutputs++;
     return true;
@@ -149,11 +149,22 @@ static bool add_dead_letter(struct task *t, struct outgoing *o, struct dead_lett
     return true;
 }
 
+/* Stands for the cell that a poison record never gets: equal for each sending of this record's result, for no other's. */
+static struct digest record_digest(const struct record *r)
+{
+    const struct origin o = record_origin(r);
+    const struct slice parts[] = {
+        o.topic, {(const char *)&o.partition, sizeof o.partition}, {(const char *)&o.offset, sizeof o.offset}};
+
+    return digest_of(parts, sizeof parts / sizeof *parts);
+}
+
 /* A record that can't be a task: it answers for itself; without a task_id nobody could tell whom the result is for. */
 static bool fill_poison(struct task *t, struct outgoing *o)
 {
     bool conflict = !strcmp(t->poison.code, "task_id_conflict");
     char message[480];
+    struct digest digest = record_digest(t->record);
     struct task_result r = {
         .task_id = t->input.task_id,
         .session_id = t->input.session_id,
@@ -169,7 +180,7 @@ static bool fill_poison(struct task *t, struct outgoing *o)
     snprintf(message, sizeof message, "%s%s%.*s", t->poison.text, t->poison_detail.len ? ": " : "", SLICE_FMT(t->poison_detail));
     if (t->input.task_id.at && !conflict) {
         r.session_id = t->input.session_id.at ? t->input.session_id : (struct slice){"", 0};
-        if (!add_result(t, o, &r, 0, &(struct digest){{0}}))
+        if (!add_result(t, o, &r, 0, &digest))
             return false;
     }
     return add_dead_letter(t, o,

@@ -36,6 +36,7 @@ struct agent {
     struct config_agent values;        /* may change by a reload */
     const struct config_agent *config; /* &values */
     struct slice name;
+    char result_source[CONFIG_NAME_MAX + 16]; /* "<agent>/results": in ce_source */
     char *topic;
     bool topic_missing;                   /* the brokers do not know it (yet) */
     char definition[2 * DIGEST_SIZE + 1]; /* of prompt and tools: named in ModelAnswered */

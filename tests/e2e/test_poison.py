@@ -179,6 +179,18 @@ def test_poison_holds_up_nobody_and_keeps_its_place(world):
     assert found == [t["task_id"] for t in tasks]
 
 
+def test_no_two_records_have_the_same_source_and_id(world):
+    """CloudEvents: source and id together name one event. A result and the terminal event it stands for are two."""
+    task, poison = new_task("[[fake: steps=1]]"), dict(new_task(), max_steps=99)
+    world.submit(task, poison, poison)
+    world.settled()
+    wanted = (task["task_id"], poison["task_id"])
+    records = [r for r in world.results.all() + world.events.all() if r.data["task_id"] in wanted]
+    assert len(records) == 3 + 3, "two results of poison, one of the task, and its three events"
+    assert len({(r.header("ce_source"), r.header("ce_id")) for r in records}) == 6
+    assert {r.header("ce_source") for r in records} == {"stepmill/search", "stepmill/search/results"}
+
+
 def test_headers_larger_than_allowed(world):
     task = new_task()
     world.writer.send(world.tasks_topic(), task["session_id"], world.encode(task), [("blob", b"x" * 70000)])
