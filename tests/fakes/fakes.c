@@ -124,6 +124,42 @@ static void error_status(struct answer *a, const struct fault *fault)
     text_free(&extra);
 }
 
+/* The answer as it is, but with so many header lines more. */
+static void add_headers(struct answer *a, int64_t count)
+{
+    struct text whole = {0};
+
+    text_add(&whole, a->bytes.at, a->head - 2);
+    for (int64_t i = 0; i < count; i++)
+        text_printf(&whole, "X-Fake-%lld: %lld\r\n", (long long)i, (long long)i);
+    text_add(&whole, a->bytes.at + a->head - 2, a->bytes.len - a->head + 2);
+    a->head += whole.len - a->bytes.len;
+    text_free(&a->bytes);
+    a->bytes = whole;
+}
+
+/* A head, and one chunk that is sent again and again. */
+static void make_endless(struct answer *a)
+{
+    enum { CHUNK = 0x8000 };
+
+    a->bytes.len = 0;
+    text_put(&a->bytes, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+    a->head = a->bytes.len;
+    text_printf(&a->bytes, "%x\r\n%*s\r\n", CHUNK, CHUNK, "");
+    a->delivery = DELIVER_ENDLESSLY;
+}
+
+static void make_raw(struct answer *a, const struct fault *fault)
+{
+    a->bytes.len = a->head = 0;
+    a->status = 0;
+    a->close = true;
+    text_put(&a->bytes, fault->body);
+    a->delivery = fault->interval_us ? DELIVER_SLOWLY : DELIVER;
+    a->interval_us = fault->interval_us;
+}
+
 void answer_fault(struct fakes *f, struct answer *a, const struct fault *fault)
 {
     static const char garbage[] =
@@ -162,6 +198,15 @@ void answer_fault(struct fakes *f, struct answer *a, const struct fault *fault)
     case FAULT_SLOW:
         a->delivery = DELIVER_SLOWLY;
         a->interval_us = fault->interval_us;
+        break;
+    case FAULT_HEADERS:
+        add_headers(a, fault->bytes);
+        break;
+    case FAULT_ENDLESS:
+        make_endless(a);
+        break;
+    case FAULT_RAW:
+        make_raw(a, fault);
         break;
     default:
         break;

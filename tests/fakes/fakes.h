@@ -32,13 +32,14 @@ struct fakes {
     uint64_t random;
 };
 
-enum delivery { DELIVER, DELIVER_NEVER, DELIVER_RESET, DELIVER_CLOSE, DELIVER_HALF, DELIVER_SLOWLY };
+enum delivery { DELIVER, DELIVER_NEVER, DELIVER_RESET, DELIVER_CLOSE, DELIVER_HALF, DELIVER_SLOWLY, DELIVER_ENDLESSLY };
 
 /* What goes back, when and how. Start from {0}; `bytes` is freed by whoever got the answer. */
 struct answer {
     struct text bytes; /* head and body */
     size_t head;       /* bytes of the head */
     enum delivery delivery;
+    bool close; /* the connection ends with it */
     int64_t latency_us, interval_us;
     int status;
     enum call_kind kind; /* 0: neither a model nor a tool call */

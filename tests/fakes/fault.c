@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MANY_HEADERS = 10000 };
+
 static const char *const names[FAULT_KINDS] = {
     [FAULT_NONE] = "none",
     [FAULT_STATUS] = "status",
@@ -21,6 +23,9 @@ static const char *const names[FAULT_KINDS] = {
     [FAULT_NO_CHOICES] = "no_choices",
     [FAULT_CONTENT_FILTER] = "content_filter",
     [FAULT_REFUSAL] = "refusal",
+    [FAULT_HEADERS] = "headers",
+    [FAULT_ENDLESS] = "endless",
+    [FAULT_RAW] = "raw",
 };
 
 const char *fault_name(enum fault_kind kind) { return names[kind]; }
@@ -55,6 +60,7 @@ static bool set_argument(struct fault *f, struct span a)
         memcpy(f->retry_after, a.at, a.len);
         return true;
     case FAULT_HUGE:
+    case FAULT_HEADERS:
         return span_number(a, &f->bytes) && f->bytes <= 1 << 30;
     case FAULT_SLOW:
         if (!duration_parse(a, &d) || d.from <= 0)
@@ -79,7 +85,7 @@ static bool cut_number(struct span *words, char mark, int64_t *number)
 
 static void set_defaults(struct fault *f) { *f = (struct fault){.bytes = 8 << 20, .interval_us = 100000, .chance = 1}; }
 
-bool fault_parse(struct span words, struct fault *f, const char **why)
+static bool parse_words(struct span words, struct fault *f, const char **why)
 {
     const char *colon;
     int64_t percent;
@@ -98,15 +104,25 @@ bool fault_parse(struct span words, struct fault *f, const char **why)
     colon = words.len ? memchr(words.at, ':', words.len) : NULL;
     if (!set_kind(f, (struct span){words.at, colon ? (size_t)(colon - words.at) : words.len})) {
         *why = "unknown fault: it is a status from 200 to 599 or quota, context, hang, reset, close, truncated, garbage, html, "
-               "huge, slow, "
-               "empty, no_choices, content_filter, refusal";
+               "huge, slow, empty, no_choices, content_filter, refusal, headers, endless, raw";
         return false;
     }
     if (colon && !set_argument(f, (struct span){colon + 1, words.len - (size_t)(colon + 1 - words.at)})) {
-        *why = "a fault's argument is wrong: 429:SECONDS, huge:BYTES and slow:INTERVAL take one, the others none";
+        *why = "a fault's argument is wrong: 429:SECONDS, huge:BYTES, slow:INTERVAL and headers:COUNT take one, the others none";
         return false;
     }
+    if (f->kind == FAULT_HEADERS && !colon)
+        f->bytes = MANY_HEADERS;
     return true;
+}
+
+bool fault_parse(struct span words, struct fault *f, const char **why)
+{
+    if (!parse_words(words, f, why))
+        return false;
+    if (f->kind == FAULT_RAW)
+        *why = "the fault raw is written as JSON: {\"kind\": \"raw\", \"body\": TEXT}";
+    return f->kind != FAULT_RAW;
 }
 
 static bool from_string(const json_t *from, struct fault *f, const char **why)
@@ -114,9 +130,9 @@ static bool from_string(const json_t *from, struct fault *f, const char **why)
     char number[32];
 
     if (json_is_string(from))
-        return fault_parse(span_of(json_string_value(from)), f, why);
+        return parse_words(span_of(json_string_value(from)), f, why);
     snprintf(number, sizeof number, "%lld", (long long)json_integer_value(from));
-    return fault_parse(span_of(number), f, why);
+    return parse_words(span_of(number), f, why);
 }
 
 static void set_body(struct fault *f, const json_t *body)
@@ -133,7 +149,7 @@ bool fault_from_json(const json_t *from, struct fault *f, const char **why)
     struct duration d;
 
     if (!json_is_object(from))
-        return from_string(from, f, why);
+        return from_string(from, f, why) && (f->kind != FAULT_RAW || (*why = "the fault raw needs a body", false));
     kind = json_object_get(from, "status") ? json_object_get(from, "status") : json_object_get(from, "kind");
     set_defaults(f);
     if (kind && !from_string(kind, f, why))
@@ -149,8 +165,12 @@ bool fault_from_json(const json_t *from, struct fault *f, const char **why)
         *why = "interval must be a duration such as \"50ms\"";
         return false;
     }
-    if (interval)
-        f->interval_us = d.from;
+    if (interval || f->kind == FAULT_RAW)
+        f->interval_us = interval ? d.from : 0;
+    if (f->kind == FAULT_RAW && !body) {
+        *why = "the fault raw needs a body";
+        return false;
+    }
     if (json_is_integer(times))
         f->times = json_integer_value(times);
     if (json_is_number(chance))

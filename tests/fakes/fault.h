@@ -30,19 +30,22 @@ enum fault_kind {
     FAULT_NO_CHOICES,     /* model: "choices": [] */
     FAULT_CONTENT_FILTER, /* model: finish_reason content_filter, no content */
     FAULT_REFUSAL,        /* model: message.refusal instead of content */
+    FAULT_HEADERS,        /* right, but with so many headers more; argument: how many, default 10,000 */
+    FAULT_ENDLESS,        /* 200 and blanks for ever, as fast as they are read */
+    FAULT_RAW,            /* `body` is all that is sent, instead of HTTP; then the connection closes. From JSON only */
     FAULT_KINDS,
 };
 
 struct fault {
     enum fault_kind kind;
     int status;
-    int64_t bytes;
-    int64_t interval_us;
-    int64_t times; /* 0: always */
-    double chance; /* 0..1 */
-    bool effect;   /* the work is done although the answer fails */
+    int64_t bytes;       /* of HUGE; lines of HEADERS */
+    int64_t interval_us; /* of SLOW; of RAW, 0: all at once */
+    int64_t times;       /* 0: always */
+    double chance;       /* 0..1 */
+    bool effect;         /* the work is done although the answer fails */
     char retry_after[64];
-    char *body; /* replaces the usual body of a status; owned; NULL: the usual one */
+    char *body; /* replaces the usual body of a status; owned; NULL: the usual one. What RAW sends */
 };
 
 /* False: `*why` says what is wrong; nothing to free. */

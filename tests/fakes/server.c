@@ -136,6 +136,11 @@ static void conn_send(struct conn *c)
         p->sent += (size_t)n;
         atomic_fetch_add_explicit(&stats_of(c)->bytes_out, (unsigned long long)n, memory_order_relaxed);
     }
+    if (p->answer.delivery == DELIVER_ENDLESSLY) { /* the loop goes round before more of it */
+        p->sent = p->answer.head;
+        watch_writing(c, true);
+        return;
+    }
     watch_writing(c, false);
     if (p->answer.delivery != DELIVER_SLOWLY || p->sent == p->answer.bytes.len)
         conn_answered(c);
@@ -209,7 +214,7 @@ static void start_answer(struct conn *c, const struct http_request *r)
         if (s->fakes->options->log)
             log_call(r, &p->answer);
     }
-    p->close_after = r->close || r->bad_status;
+    p->close_after = r->close || r->bad_status || p->answer.close;
     if (p->answer.latency_us > 0)
         event_add(&p->timer, timeout(s, p->answer.latency_us, &room));
     else

@@ -77,6 +77,26 @@ def test_tool_faults_on_the_body(fresh):
         fresh.tool("book", {"fake": {"fail": "truncated"}})
 
 
+def test_answers_that_no_client_should_swallow(fresh):
+    assert len(fresh.chat("[[fake: fail=headers:90]]").headers) > 90
+    assert fresh.tool("book", {"fake": {"fail": "headers:7"}}).headers["x-fake-6"] == "6"
+    assert fresh.send("POST", "/fakes/faults", {"model": "raw"}).status == 400 and fresh.chat("[[fake: fail=raw]]").status == 400
+    fresh.post("/fakes/faults", {"model": {"kind": "raw", "body": "SSH-2.0-nothing\r\n"}})
+    with pytest.raises(http.client.BadStatusLine):
+        fresh.chat("hello")
+    fresh.post("/fakes/faults", {"model": {"kind": "raw", "body": "HTTP/1.1 200 OK\r\n\r\nslow", "interval": "10ms"}})
+    start = time.monotonic()
+    assert fresh.chat("hello").body == b"slow" and time.monotonic() - start >= 0.2
+    fresh.post("/fakes/faults", {"model": "endless"})
+    with socket.create_connection(("127.0.0.1", fresh.port), timeout=5) as s:
+        body = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
+        s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        got = 0
+        while got < 20_000_000:
+            got += len(s.recv(1 << 20))
+    assert fresh.get("/fakes/stats")["model"]["answered"] >= 1, "it still serves others"
+
+
 def test_an_answer_the_client_did_not_wait_for_is_not_answered(fresh):
     key = f"{new_task()}/2/12345678"
     with pytest.raises(TimeoutError):

@@ -131,6 +131,7 @@ static bool works(const struct fault *fault)
     case FAULT_HUGE:
     case FAULT_SLOW:
     case FAULT_EMPTY:
+    case FAULT_HEADERS:
         return true;
     default:
         return fault->effect;
