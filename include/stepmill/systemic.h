@@ -17,12 +17,14 @@ struct systemic {
     uint32_t cause;  /* that opened it; 0: closed */
     int64_t open_ms; /* how long it stays open */
     int64_t open_until_ms;
+    bool trial; /* a task that ran after a pause was let end by the cause: its end is the answer to whether it is over */
 };
 
 /* A hash of the cause's code and stage, never 0. */
 uint32_t systemic_cause(struct slice code, struct slice stage);
 /* A task ended; `cause` 0: not by exhaustion or rejection. True: it opened just now (alert). A task that ends otherwise while it
- * is open closes it. */
+ * is open closes it; one that ran after the pause and ended by the same cause doubles the pause; those that were about to end
+ * when it opened change nothing. */
 bool systemic_ended(struct systemic *s, uint32_t cause, int64_t now_ms);
 /* May another record be admitted, with this many tasks of the agent in flight? */
 bool systemic_admits(const struct systemic *s, size_t in_flight, int64_t now_ms);

@@ -40,7 +40,10 @@ bool systemic_ended(struct systemic *s, uint32_t cause, int64_t now_ms)
     }
     if (!s->cause && (!cause || s->n < SYSTEMIC_WINDOW || times(s, cause) * 2 <= SYSTEMIC_WINDOW))
         return false;
+    if (s->cause && !s->trial && now_ms < s->open_until_ms)
+        return false;
     opened = !s->cause;
+    s->trial = false;
     s->open_ms = opened ? OPEN_FIRST_MS : s->open_ms * 2 > OPEN_MOST_MS ? OPEN_MOST_MS : s->open_ms * 2;
     s->cause = cause;
     s->open_until_ms = now_ms + s->open_ms;
@@ -58,6 +61,7 @@ bool systemic_holds(struct systemic *s, uint32_t cause, int64_t now_ms, int64_t 
         return false;
     if (now_ms >= s->open_until_ms) {
         s->open_until_ms = now_ms + s->open_ms;
+        s->trial = true;
         return false;
     }
     *look_again_ms = s->open_until_ms;

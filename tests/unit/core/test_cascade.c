@@ -178,7 +178,7 @@ static void backoff_is_full_jitter_within_its_bounds(void **state)
 
 static void a_systemic_cause_stops_the_drain(void **state)
 {
-    struct systemic s = {{0}, 0, 0, 0, 0, 0};
+    struct systemic s = {.n = 0};
     uint32_t cause = systemic_cause(SLICE("model_http_400"), SLICE("model")),
              other = systemic_cause(SLICE("agent_deadline"), SLICE("deadline"));
     int64_t look, now = 1000;
@@ -190,6 +190,8 @@ static void a_systemic_cause_stops_the_drain(void **state)
         opened |= systemic_ended(&s, i % 3 ? cause : 0, now);
     assert_false(opened);
     assert_true(systemic_ended(&s, cause, now));
+    for (int i = 0; i < 20; i++) /* these were about to end: the pause stays what it is */
+        assert_false(systemic_ended(&s, cause, now + 100));
     assert_false(systemic_admits(&s, 0, now));
     assert_true(systemic_holds(&s, cause, now, &look));
     assert_int_equal(look, now + 30000);
@@ -201,7 +203,8 @@ static void a_systemic_cause_stops_the_drain(void **state)
     assert_true(systemic_holds(&s, cause, now, &look));
     assert_int_equal(look, now + 30000);
     assert_false(systemic_ended(&s, cause, now));
-    assert_false(systemic_admits(&s, 0, now + 59999)); /* doubled */
+    assert_false(systemic_ended(&s, cause, now));
+    assert_false(systemic_admits(&s, 0, now + 59999)); /* doubled, once */
     assert_true(systemic_admits(&s, 0, now + 60000));
     assert_false(systemic_ended(&s, 0, now + 60000)); /* somebody got through */
     assert_true(systemic_admits(&s, 100, now + 60000));
