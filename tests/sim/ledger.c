@@ -1,0 +1,149 @@
+/* The ledger of calls: how often each step was paid for, and by whom it was known to be paid already. */
+#include "ledger.h"
+
+#include "redis_server.h"
+#include "sim.h"
+#include "stepmill/cells.h"
+#include "stepmill/error.h"
+#include "world.h"
+
+struct ledger_task *ledger_task(struct ledger *l, struct slice task_id)
+{
+    for (size_t i = 0; i < l->ntasks; i++)
+        if (slice_equal(l->tasks[i]->fed.script.task_id, task_id))
+            return l->tasks[i];
+    return NULL;
+}
+
+const struct script_task *ledger_script(struct ledger *l, struct slice task_id)
+{
+    struct ledger_task *t = ledger_task(l, task_id);
+
+    if (!t)
+        bug("a call for %.*s, which nobody has fed", SLICE_FMT(task_id));
+    return &t->fed.script;
+}
+
+struct ledger_task *ledger_add_task(struct ledger *l, const struct fed_task *fed)
+{
+    struct ledger_task *t = memory_take(world_memory(), sizeof *t);
+
+    if (l->ntasks == LEDGER_TASKS_MAX)
+        bug("more than %d tasks in one history", LEDGER_TASKS_MAX);
+    t->fed = *fed;
+    t->first_failure_ms = -1;
+    return l->tasks[l->ntasks++] = t;
+}
+
+struct fed *ledger_add_fed(struct ledger *l, const struct fed *fed)
+{
+    struct fed *copy = memory_take(world_memory(), sizeof *copy);
+
+    if (l->nfed == LEDGER_FED_MAX)
+        bug("more than %d records in one history", LEDGER_FED_MAX);
+    *copy = *fed;
+    return l->fed[l->nfed++] = copy;
+}
+
+struct fed *ledger_fed_at(struct ledger *l, const char *topic, int32_t partition, int64_t offset)
+{
+    for (size_t i = 0; i < l->nfed; i++)
+        if (l->fed[i]->offset == offset && l->fed[i]->partition == partition && !strcmp(l->fed[i]->topic, topic))
+            return l->fed[i];
+    return NULL;
+}
+
+static struct ledger_cell *cell_of(struct ledger_task *t, int32_t seq)
+{
+    if (seq < 0 || seq >= LEDGER_CELLS)
+        bug("cell %d of %.*s: the history has run away", seq, SLICE_FMT(t->fed.script.task_id));
+    return &t->cells[seq];
+}
+
+static struct ledger_runner *runner_of(struct ledger_task *t, const struct sim_process *process)
+{
+    for (size_t i = 0; i < t->nrunners; i++)
+        if (t->runners[i].process == process)
+            return &t->runners[i];
+    if (t->nrunners == LEDGER_RUNNERS_MAX)
+        bug("more than %d processes ran one task", LEDGER_RUNNERS_MAX);
+    t->runners[t->nrunners] = (struct ledger_runner){process, 0};
+    return &t->runners[t->nrunners++];
+}
+
+void ledger_informed(struct ledger_task *t, const struct sim_process *process, uint64_t call)
+{
+    struct ledger_runner *r = runner_of(t, process);
+
+    if (call > r->informed)
+        r->informed = call;
+}
+
+/* DELIVERY §2: the same key means the same call. */
+static void check_key(struct ledger *l, const struct http_exchange *x)
+{
+    for (size_t i = 0; i < l->ncalls; i++) {
+        if (!slice_equal(l->calls[i].key, x->key))
+            continue;
+        if (l->calls[i].body != x->body)
+            sim_violation("idempotency", "two calls with the key %.*s have different bodies", SLICE_FMT(x->key));
+        return;
+    }
+    if (l->ncalls == l->calls_room) {
+        l->calls_room = l->calls_room ? 2 * l->calls_room : 64;
+        l->calls = memory_grow(world_memory(), l->calls, l->ncalls, l->calls_room, sizeof *l->calls);
+    }
+    l->calls[l->ncalls++] = (struct ledger_call){x->key, x->body};
+}
+
+void ledger_called(struct ledger *l, const struct http_exchange *x)
+{
+    struct ledger_task *t = ledger_task(l, x->task_id);
+    const struct sim_process *process = http_port_process(x->port);
+    const struct ledger_runner *runner;
+    struct ledger_cell *cell;
+
+    if (!t)
+        bug("a call for %.*s, which nobody has fed", SLICE_FMT(x->task_id));
+    sim_note("calls %s %d for %.*s/%d", x->host->kind == HOST_MODEL ? "model" : "tool", x->host->number, SLICE_FMT(x->task_id),
+             x->seq);
+    check_key(l, x);
+    runner = runner_of(t, process);
+    cell = cell_of(t, x->seq);
+    if (cell->stored && runner->informed >= cell->stored)
+        sim_violation("paid-again", "%.*s/%d is called although Redis told this worker that its answer is stored",
+                      SLICE_FMT(x->task_id), x->seq);
+    if (x->host->kind == HOST_MODEL && cell->told == process && cell->told_task == x->ticket.task && !t->fed.lost)
+        sim_violation("paid-again", "%.*s/%d is called although this worker got a good answer for it", SLICE_FMT(x->task_id),
+                      x->seq);
+}
+
+uint32_t ledger_carried_out(struct ledger *l, const struct http_exchange *x)
+{
+    struct ledger_task *t = ledger_task(l, x->task_id);
+    struct ledger_cell *cell = cell_of(t, x->seq);
+
+    if (x->once && cell->asked > 0 && !t->fed.lost)
+        sim_violation("once", "the tool call %.*s, which must not be repeated, was carried out %u times", SLICE_FMT(x->key),
+                      cell->asked + 1);
+    return cell->asked++;
+}
+
+void ledger_answered(struct ledger *l, const struct http_exchange *x)
+{
+    struct ledger_task *t = ledger_task(l, x->task_id);
+    struct ledger_cell *cell = cell_of(t, x->seq);
+    bool good = !failed(x->error) && x->status == 200 && !slice_starts_with(x->body_text, "<");
+
+    if (!good) {
+        cell->failures++;
+        if (x->host->kind == HOST_MODEL && t->first_failure_ms < 0)
+            t->first_failure_ms = sim_now_ms();
+        return;
+    }
+    cell->told = http_port_process(x->port);
+    cell->told_task = x->ticket.task;
+    for (size_t i = 0; x->host->kind == HOST_MODEL && i < l->ntasks; i++)
+        if (l->tasks[i] == t)
+            l->last_good_ms[i] = sim_now_ms();
+}

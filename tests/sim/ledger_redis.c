@@ -1,0 +1,83 @@
+/* The ledger of cells: what lies in Redis, who was told so, and what Redis lost. */
+#include <stdio.h>
+
+#include "ledger.h"
+#include "redis_server.h"
+#include "sim.h"
+#include "stepmill/cells.h"
+#include "world.h"
+
+/* The task behind "<prefix><kind><task_id>"; NULL: another key. */
+static struct ledger_task *task_of_key(struct ledger *l, struct slice key, const char *kind)
+{
+    const char *at = memmem(key.at, key.len, kind, strlen(kind));
+
+    if (!at)
+        return NULL;
+    at += strlen(kind);
+    return ledger_task(l, (struct slice){at, (size_t)(key.at + key.len - at)});
+}
+
+/* Notes the cells that lie there now. */
+static void look(struct ledger_task *t, struct slice key, uint64_t call)
+{
+    struct reply fields = store_do(redis_server_store(world_redis()), sim_wall_ms(), (struct slice[]){SLICE("HKEYS"), key}, 2);
+    int64_t seq;
+
+    for (size_t i = 0; i < fields.count; i++)
+        if (slice_to_int(fields.items[i].text, 0, LEDGER_CELLS - 1, &seq) && !t->cells[seq].stored)
+            t->cells[seq].stored = call;
+}
+
+/* Its cells are gone, and it begins anew. */
+static void forget(struct ledger_task *t)
+{
+    for (size_t i = 0; i < LEDGER_CELLS; i++)
+        t->cells[i] = (struct ledger_cell){.stored = 0};
+}
+
+void ledger_redis_acted(struct ledger *l, const struct redis_message *m)
+{
+    struct ledger_task *t = m->nkeys ? task_of_key(l, m->args[0], "checkpoint:") : NULL;
+    bool fine = m->reply.kind == REPLY_ARRAY && m->reply.count && m->reply.items[0].integer == CELLS_OK;
+
+    if (!t)
+        return;
+    if (m->op == CELLS_REDRIVE && fine && m->nargs == 2)
+        forget(t);
+    if (m->op == CELLS_RECORD || m->op == CELLS_REDRIVE)
+        look(t, m->args[0], m->call);
+}
+
+void ledger_redis_answered(struct ledger *l, const struct redis_message *m)
+{
+    struct ledger_task *t = m->nkeys ? task_of_key(l, m->args[0], "checkpoint:") : NULL;
+
+    if (!t || m->reply.kind == REPLY_ERROR)
+        return;
+    if (m->op == CELLS_LOAD || m->op == CELLS_RECORD || m->op == CELLS_REDRIVE)
+        ledger_informed(t, m->port->process, m->call);
+    t->loads += m->op == CELLS_LOAD;
+}
+
+void ledger_redis_lost(struct ledger *l, struct slice key)
+{
+    static const char *const kinds[] = {"checkpoint:", "done:", "claims:", "cancel:"};
+    struct store *store = redis_server_store(world_redis());
+
+    l->redis_losses++;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct ledger_task *t = task_of_key(l, key, kinds[i]);
+
+        if (!t)
+            continue;
+        t->fed.lost++;
+        for (int seq = 0; i == 0 && seq < LEDGER_CELLS; seq++) {
+            char field[16];
+
+            snprintf(field, sizeof field, "%d", seq);
+            if (!store_peek(store, sim_wall_ms(), key, slice_of(field)).at)
+                t->cells[seq].stored = 0;
+        }
+    }
+}

@@ -1,0 +1,43 @@
+/* The world outside the workers of one history, Kafka and time excepted (sim.h): Redis, models, tools, the registry, the records
+ * that are fed, and the ledger of what really happened. One world at a time; it begins anew with each history. */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "memory.h"
+#include "sim.h"
+
+#define WORLD_AGENT   "sim"
+#define WORLD_GROUP   "agent-sim"
+#define WORLD_TASKS   "agent.tasks.sim"
+#define WORLD_RESULTS "agent.results"
+#define WORLD_EVENTS  "agent.events"
+#define WORLD_DLQ     "agent.dlq"
+
+struct config;
+struct http_host;
+struct ledger;
+struct redis_server;
+struct schema_shelf;
+
+/* Before a history; what the last one left is void. */
+void world_begin(void);
+/* The faults are over: outages end now, none begins. */
+void world_heal(void);
+
+bool world_is_healed(void);
+
+struct memory *world_memory(void);
+struct redis_server *world_redis(void);
+struct ledger *world_ledger(void);
+struct http_host *world_hosts(void);
+struct schema_shelf *world_shelf(void);
+bool world_registry_is_out(void);
+/* A script of the product, compiled with the rules that are on. */
+int world_script(struct slice source);
+uint64_t world_next_number(void);
+/* world_config.c: what each worker runs with; worker.slot is the caller's to set, since no two live ones may share it. */
+struct config world_config(void);
+/* As `stepmill cancel` asks for it. */
+void world_cancel(struct slice task_id);
+
+#endif
