@@ -15,6 +15,7 @@ struct registry_reply {
     struct error error; /* none: status 200 and JSON */
     int status;
     json_t *body;
+    bool too_large;   /* the registry's own answer, but longer than any schema may be; `error` is as for no answer */
     const char *text; /* what was asked and what came, for people */
 };
 typedef void registry_reply_fn(void *ctx, const struct registry_reply *reply);

@@ -70,10 +70,14 @@ static void arrived(void *ctx, const struct registry_reply *reply)
     struct registry *r = e->registry;
     struct error error = reply->error;
 
-    if (!failed(error))
+    if (!failed(error)) {
         error = read_schema(e, reply);
-    else if (error.class == CLASS_POISON)
+    } else if (reply->too_large) { /* it will never be shorter: waiting for it would hold up the partition for ever */
+        snprintf(e->detail.text, sizeof e->detail.text, "schema %u is far longer than limits.schema", e->id);
+        error = error_make(CLASS_POISON, "hostile_schema", "the schema is too large");
+    } else if (error.class == CLASS_POISON) {
         snprintf(e->detail.text, sizeof e->detail.text, "the registry does not know schema id %u", e->id);
+    }
     if (error.class == CLASS_WAIT || error.class == CLASS_INTERNAL) {
         registry_note(r, reply);
         log_warn(r->log, "schema_registry.waiting", LOG_INT("schema_id", e->id), LOG_ERROR(error),

@@ -29,7 +29,7 @@ struct world {
     char authorization[128];
 };
 
-enum { ID_TASK = 7, ID_REFERENCES = 8, ID_PROTOBUF = 9, ID_NO_SCHEMA = 10, ID_PROXY = 11, ID_UNKNOWN = 404, ID_MANY = 10000 };
+enum { ID_TASK = 7, ID_REFERENCES, ID_PROTOBUF, ID_NO_SCHEMA, ID_PROXY, ID_LARGE, ID_PAGE, ID_UNKNOWN = 404, ID_MANY = 10000 };
 
 static void answer(struct http_server_call *call, int status, const char *json)
 {
@@ -43,6 +43,16 @@ static void answer_schema(struct http_server_call *call, struct slice text, cons
     buf_put_text(&body, "{\"schema\":");
     json_put_string(&body, text);
     buf_printf(&body, "%s}", more);
+    answer(call, 200, buf_text(&body));
+    buf_free(&body);
+}
+
+/* 10 MB. */
+static void answer_large(struct http_server_call *call, const char *begin)
+{
+    struct buf body = BUF(16 << 20);
+
+    buf_printf(&body, "%s%*s\"}", begin, 10 << 20, "");
     answer(call, 200, buf_text(&body));
     buf_free(&body);
 }
@@ -67,6 +77,10 @@ static void by_id(void *ctx, struct http_server_call *call)
         answer_schema(call, SLICE("syntax = proto3"), ",\"schemaType\":\"PROTOBUF\"");
     else if (id == ID_NO_SCHEMA)
         answer_schema(call, SLICE("{\"type\":\"record\"}"), "");
+    else if (id == ID_LARGE)
+        answer_large(call, "{\"schema\":\"");
+    else if (id == ID_PAGE)
+        answer_large(call, "<html>");
     else if (id == ID_PROXY)
         answer(call, 404, "{\"title\":\"Could not find resource\",\"status\":404}");
     else
@@ -213,16 +227,17 @@ static void what_can_never_be_read_is_poison(void **state)
     } cases[] = {{ID_UNKNOWN, "unknown_schema"},
                  {ID_REFERENCES, "hostile_schema"},
                  {ID_PROTOBUF, "hostile_schema"},
+                 {ID_LARGE, "hostile_schema"},
                  {ID_NO_SCHEMA, "hostile_schema"}};
 
     (void)state;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         wait_for(w, cases[i].id);
         turn_until_told(w, i + 1);
         assert_error(plan(w, cases[i].id, &task_reader), CLASS_POISON, cases[i].code);
         assert_error(plan(w, cases[i].id, &event_reader), CLASS_POISON, cases[i].code);
     }
-    assert_int_equal(w->asked, 4); /* a refusal is remembered for a while */
+    assert_int_equal(w->asked, 5); /* a refusal is remembered for a while */
     world_free(w);
 }
 
@@ -237,6 +252,10 @@ static void a_404_of_somebody_else_is_an_outage(void **state)
     assert_int_equal(w->told, 0);
     assert_error(plan(w, ID_PROXY, &task_reader), CLASS_WAIT, "schema_pending");
     assert_error(registry_state(w->registry).error, CLASS_WAIT, "registry_failed");
+    wait_for(w, ID_PAGE);
+    turn_for(w, 500);
+    assert_error(plan(w, ID_PAGE, &task_reader), CLASS_WAIT, "schema_pending");
+    assert_error(registry_state(w->registry).error, CLASS_WAIT, "registry_unreachable");
     world_free(w);
 }
 
