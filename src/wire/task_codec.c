@@ -12,6 +12,7 @@
 /* What null is read as, so that a -1 in the record is told from it: -1 is out of range. */
 #define NO_INT  INT32_MIN
 #define NO_TIME INT64_MIN
+static const int64_t TIME_MOST_MS = INT64_C(253402300799999); /* the end of the year 9999 */
 
 static const struct avro_take context_entry_rows[] = {
     TEXT(context_entry, "key", key),
@@ -71,6 +72,9 @@ static void sort_context(struct context_entry *entries, size_t *n)
     *n = kept;
 }
 
+/* A time that no calendar has: our events carry it on, and readers in other languages would stumble over it. */
+static int64_t nearest_time(int64_t ms) { return ms < 0 ? 0 : ms > TIME_MOST_MS ? TIME_MOST_MS : ms; }
+
 void task_normalise(struct task_input *task)
 {
     /* The array is ours and in the arena, so sorting it in place is fine. */
@@ -79,8 +83,8 @@ void task_normalise(struct task_input *task)
         task->max_steps = -1;
     if (task->token_budget == NO_INT)
         task->token_budget = -1;
-    if (task->deadline_at_ms == NO_TIME)
-        task->deadline_at_ms = -1;
+    task->created_at_ms = nearest_time(task->created_at_ms);
+    task->deadline_at_ms = task->deadline_at_ms == NO_TIME ? -1 : nearest_time(task->deadline_at_ms);
 }
 
 static struct error refuse(const char *code, const char *text, struct detail *detail)
@@ -140,6 +144,8 @@ struct error task_check(const struct task_input *task, struct slice agent, struc
         return refuse("too_many_elements", "context must hold at most 256 entries.", detail);
     if (has_equal_keys(task))
         return refuse("duplicate_key", "context holds a key twice.", detail);
+    if (task->created_at_ms != nearest_time(task->created_at_ms) || task->deadline_at_ms > TIME_MOST_MS)
+        return refuse("out_of_range", "created_at and deadline_at must lie between the years 1970 and 9999.", detail);
     return check(&read, agent, detail);
 }
 

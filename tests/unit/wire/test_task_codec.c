@@ -266,6 +266,30 @@ static void too_much_context_is_refused_but_the_id_is_known(void **state)
     forget(&d);
 }
 
+/* Readers of our events in other languages have no such times. */
+static void times_out_of_all_calendars_become_the_nearest(void **state)
+{
+    static const int64_t most = INT64_C(253402300799999);
+    static const struct {
+        int64_t created, deadline, read_created, read_deadline;
+    } cases[] = {{INT64_MIN, -5, 0, 0}, {INT64_MAX, INT64_MAX, most, most}, {0, 0, 0, 0}, {most, most, most, most}};
+    struct task_input t = sample();
+    struct detail detail;
+    struct decoded d;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        t.created_at_ms = cases[i].created;
+        t.deadline_at_ms = cases[i].deadline;
+        d = round_trip(&t);
+        assert_fine(d.error, d.detail.text);
+        assert_int_equal(d.task.created_at_ms, cases[i].read_created);
+        assert_int_equal(d.task.deadline_at_ms, cases[i].read_deadline);
+        assert_int_equal(failed(task_check(&t, t.target_agent, &detail)), cases[i].created != cases[i].read_created);
+        forget(&d);
+    }
+}
+
 static void a_missing_field_is_named_and_the_id_is_known(void **state)
 {
     static const char no_prompt[] = "{\"type\":\"record\",\"name\":\"T\",\"fields\":[{\"name\":\"task_id\",\"type\":\"string\"},"
@@ -322,6 +346,7 @@ int main(void)
         cmocka_unit_test(minus_one_in_a_record_is_out_of_range),
         cmocka_unit_test(the_last_of_equal_keys_counts),
         cmocka_unit_test(too_much_context_is_refused_but_the_id_is_known),
+        cmocka_unit_test(times_out_of_all_calendars_become_the_nearest),
         cmocka_unit_test(a_missing_field_is_named_and_the_id_is_known),
         cmocka_unit_test(text_that_is_not_utf8_is_refused_but_the_id_is_known),
         cmocka_unit_test(what_is_not_wire_format_is_told_apart),
