@@ -4,6 +4,8 @@
 -- A script answers {status, …}; the numbers are those of enum cells_status.
 -- A cell is the field <seq> of the checkpoint: 16 bytes of digest, then the event. A list of parents is, for each, 2 bytes of seq
 -- (big endian) and 16 of digest.
+-- A line marked RULE(name) at its end is a safety rule that the simulator can switch off (tests/sim): there the line is left out, or replaced
+-- by what stands behind the mark.
 -- What costs: each byte of a value that comes into Lua (it is hashed), each argument (0.5 us), each command (1 us).
 local call = redis.call
 local OK, GONE, STALE, HELD, ANSWERED = 0, 1, 2, 3, 4

@@ -9,7 +9,7 @@ local FIRST, PARENTS = 3, 7
 
 local told = call('MGET', KEYS[2], KEYS[3])
 local done, cancel = told[1], told[2] and 1 or 0
-if done then return {GONE, cancel, done, call('HGETALL', checkpoint), 0, 0, 0} end
+if done then return {GONE, cancel, done, call('HGETALL', checkpoint), 0, 0, 0} end -- RULE(gone)
 
 local first, messages_seq = number_at(head, 1), number_at(head, 3) - 1
 local last = messages_seq < 0 and #ARGV or #ARGV - 2
@@ -64,7 +64,7 @@ end
 local function put(at, seq, cell)
   local place = ARGV[at]
   local above, counter, parents = number_at(place, 3), place:byte(5, 6)
-  if top >= above then make_way(above, at + 2) end
+  if top >= above then make_way(above, at + 2) end -- RULE(orphans)
   call('HSET', checkpoint, seq, cell)
   have[seq], own[seq], known[seq] = true, true, cell:sub(1, 16)
   if seq > top then top = seq end
@@ -86,8 +86,8 @@ end
 for at = FIRST, last, 2 do
   local place, cell = ARGV[at], ARGV[at + 1]
   local seq = number_at(place, 1)
-  if not fits(checkpoint, place, PARENTS, place:byte(6), known) then return finish(STALE, call('HGETALL', checkpoint)) end
-  if not have[seq] then
+  if not fits(checkpoint, place, PARENTS, place:byte(6), known) then return finish(STALE, call('HGETALL', checkpoint)) end -- RULE(parents)
+  if not have[seq] then -- RULE(write-once): if true then
     put(at, seq, cell)
   else
     local digest = known[seq] or call('HGET', checkpoint, seq):sub(1, 16)
@@ -102,7 +102,7 @@ for at = 5, #head, 2 do
 end
 local others = {}
 for seq in pairs(have) do
-  if seq >= first and not own[seq] then
+  if seq >= first and not own[seq] then -- RULE(adopt): if false then
     others[#others + 1] = seq
     others[#others + 1] = call('HGET', checkpoint, seq)
   end

@@ -22,24 +22,24 @@ end
 local done = call('GET', KEYS[2])
 if done then
   local status, number = done:match('^1 (%a+) (%d+) ')
-  if not status or tonumber(number) >= redrives or (not seq and status ~= 'failed') then return all(GONE, done) end
+  if not status or tonumber(number) >= redrives or (not seq and status ~= 'failed') then return all(GONE, done) end -- RULE(redrive-done)
 end
 
 local known = {}
 if seq then
   local stored = call('HGET', checkpoint, seq)
   -- Another run of the same record was here first: its event differs in time only, and it counts.
-  if stored and (stored == ARGV[5] or call('HGET', KEYS[4], 'redrive') == mark) then return stored_from(seq, 0) end
+  if stored and (stored == ARGV[5] or call('HGET', KEYS[4], 'redrive') == mark) then return stored_from(seq, 0) end -- RULE(redrive-again)
   local _, top = seqs_of(checkpoint)
-  if top ~= seq - 1 or not fits(checkpoint, ARGV[4], 1, #ARGV[4] / 18, known) then return all(STALE, false) end
+  if top ~= seq - 1 or not fits(checkpoint, ARGV[4], 1, #ARGV[4] / 18, known) then return all(STALE, false) end -- RULE(redrive-parents)
   call('HSET', checkpoint, seq, ARGV[5])
   call('PEXPIRE', checkpoint, LIFE)
   call('HDEL', KEYS[4], 'starts')
-elseif call('EXISTS', checkpoint) == 1 then
+elseif call('EXISTS', checkpoint) == 1 then -- RULE(redrive-empty): elseif false then
   return all(STALE, false)
 end
 -- A wish to cancel was about the run that has ended.
-call('DEL', KEYS[2], KEYS[3])
-call('HSET', KEYS[4], 'redrive', mark)
+call('DEL', KEYS[2], KEYS[3]) -- RULE(redrive-forgets)
+call('HSET', KEYS[4], 'redrive', mark) -- RULE(redrive-mark)
 call('PEXPIRE', KEYS[4], LIFE)
 return stored_from(seq or 0, seq and 1 or 0)
