@@ -68,6 +68,7 @@ struct owned {
     bool full;      /* the finished set has grown too long for the commit: no more records till it shrinks */
     bool restate;   /* its offset must be sent although no record is (idle, or after an unknown outcome) */
     bool held_back; /* while a batch is made: nothing of it may leave */
+    bool cramped;   /* some of its results did not fit into the last batch's metadata */
     size_t batched; /* settled tasks in the batch under way */
 };
 
