@@ -44,5 +44,6 @@ void check_history(void)
     check_results(&c);
     check_tasks(&c);
     check_order(&c);
+    check_counters(&c);
     arena_free(c.arena);
 }

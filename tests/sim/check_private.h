@@ -52,6 +52,8 @@ void check_chain(struct checker *c, const struct seen_result *r);
 /* check_tasks.c: what each record and each task_id was owed. */
 void check_tasks(struct checker *c);
 void check_order(struct checker *c);
+/* check_counters.c */
+void check_counters(struct checker *c);
 
 struct slice record_header_of(const struct sim_record *r, const char *name);
 /* "agent.tasks.sim/0@12 (t3)": for messages; valid until the fourth next call. */
