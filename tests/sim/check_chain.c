@@ -106,10 +106,21 @@ static bool is_repeated(const struct chain *k, size_t event)
     return false;
 }
 
+/* Each event was a cell first. */
+static void check_cells(const struct chain *k, const struct history *h)
+{
+    for (int32_t i = 0; i < h->ncells; i++)
+        if (!ledger_was_stored(k->result->of->task, &h->cells[i].digest))
+            sim_violation("stored-first", "the result of %s left although its cell %d was never stored in Redis",
+                          verdict_name(k->result->of), i);
+}
+
 static bool search(struct chain *k, const struct history *h, int32_t seq)
 {
-    if (is_result(k, h))
+    if (is_result(k, h)) {
+        check_cells(k, h);
         return true;
+    }
     if (seq == DEPTH_MAX || ++k->tries > TRIES_MAX)
         return false;
     for (size_t i = 0; i < k->nevents; i++) {

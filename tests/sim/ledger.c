@@ -24,6 +24,14 @@ const struct script_task *ledger_script(struct ledger *l, struct slice task_id)
     return &t->fed.script;
 }
 
+bool ledger_was_stored(const struct ledger_task *t, const struct digest *d)
+{
+    for (size_t i = 0; i < t->nstored; i++)
+        if (digest_equal(&t->stored[i], d))
+            return true;
+    return false;
+}
+
 struct ledger_task *ledger_add_task(struct ledger *l, const struct fed_task *fed)
 {
     struct ledger_task *t = memory_take(world_memory(), sizeof *t);
@@ -96,6 +104,17 @@ static void check_key(struct ledger *l, const struct http_exchange *x)
     l->calls[l->ncalls++] = (struct ledger_call){x->key, x->body};
 }
 
+/* DELIVERY §2: a step is stored before the next one begins. The first answer brings cell 0 along. */
+static void check_saved(const struct ledger_task *t, const struct http_exchange *x)
+{
+    int32_t before = x->seq - 1;
+
+    while (x->host->kind == HOST_TOOL && before > 0 && !t->cells[before].model)
+        before--;
+    if (before > 0 && !t->cells[before].stored && !t->fed.lost)
+        sim_violation("save-first", "%.*s/%d is called before cell %d is stored", SLICE_FMT(x->task_id), x->seq, before);
+}
+
 void ledger_called(struct ledger *l, const struct http_exchange *x)
 {
     struct ledger_task *t = ledger_task(l, x->task_id);
@@ -110,6 +129,7 @@ void ledger_called(struct ledger *l, const struct http_exchange *x)
     check_key(l, x);
     runner = runner_of(t, process);
     cell = cell_of(t, x->seq);
+    check_saved(t, x);
     if (cell->stored && runner->informed >= cell->stored)
         sim_violation("paid-again", "%.*s/%d is called although Redis told this worker that its answer is stored",
                       SLICE_FMT(x->task_id), x->seq);
@@ -126,6 +146,7 @@ uint32_t ledger_carried_out(struct ledger *l, const struct http_exchange *x)
     if (x->once && cell->asked > 0 && !t->fed.lost)
         sim_violation("once", "the tool call %.*s, which must not be repeated, was carried out %u times", SLICE_FMT(x->key),
                       cell->asked + 1);
+    cell->model = x->host->kind == HOST_MODEL;
     return cell->asked++;
 }
 

@@ -8,6 +8,7 @@
 
 #include "feed.h"
 #include "http_hosts.h"
+#include "stepmill/digest.h"
 
 struct sim_process;
 
@@ -16,6 +17,7 @@ enum { LEDGER_TASKS_MAX = 64, LEDGER_FED_MAX = 256, LEDGER_CELLS = 256, LEDGER_R
 /* One cell of a task, as the outside saw it come about. */
 struct ledger_cell {
     uint64_t stored;                /* the call of Redis since when it lies there; 0: it does not */
+    bool model;                     /* its call was one of a model */
     uint32_t asked;                 /* times its call was carried out */
     uint32_t failures;              /* answers of its calls that were no good, or went lost */
     const struct sim_process *told; /* who got a good answer for it … */
@@ -35,6 +37,8 @@ struct ledger_task {
     size_t nrunners;
     uint32_t loads;           /* answered */
     int64_t first_failure_ms; /* of a model call, -1: none */
+    struct digest *stored;    /* digests of all cells that ever lay in Redis */
+    size_t nstored, stored_room;
 };
 
 struct ledger {
@@ -64,6 +68,8 @@ void ledger_answered(struct ledger *l, const struct http_exchange *x);
 
 /* The process knows what was stored up to that call of Redis. */
 void ledger_informed(struct ledger_task *t, const struct sim_process *process, uint64_t call);
+
+bool ledger_was_stored(const struct ledger_task *t, const struct digest *d);
 
 /* Of redis_server.c: a script of the cells was carried out; its answer reached its process; Redis lost a key. */
 struct redis_message;

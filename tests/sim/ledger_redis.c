@@ -18,15 +18,35 @@ static struct ledger_task *task_of_key(struct ledger *l, struct slice key, const
     return ledger_task(l, (struct slice){at, (size_t)(key.at + key.len - at)});
 }
 
+static void keep_digest(struct ledger_task *t, struct slice cell)
+{
+    struct digest d;
+
+    if (cell.len < DIGEST_SIZE)
+        return;
+    memcpy(d.bytes, cell.at, DIGEST_SIZE);
+    if (ledger_was_stored(t, &d))
+        return;
+    if (t->nstored == t->stored_room) {
+        t->stored_room = t->stored_room ? 2 * t->stored_room : 16;
+        t->stored = memory_grow(world_memory(), t->stored, t->nstored, t->stored_room, sizeof *t->stored);
+    }
+    t->stored[t->nstored++] = d;
+}
+
 /* Notes the cells that lie there now. */
 static void look(struct ledger_task *t, struct slice key, uint64_t call)
 {
-    struct reply fields = store_do(redis_server_store(world_redis()), sim_wall_ms(), (struct slice[]){SLICE("HKEYS"), key}, 2);
+    struct reply fields = store_do(redis_server_store(world_redis()), sim_wall_ms(), (struct slice[]){SLICE("HGETALL"), key}, 2);
     int64_t seq;
 
-    for (size_t i = 0; i < fields.count; i++)
-        if (slice_to_int(fields.items[i].text, 0, LEDGER_CELLS - 1, &seq) && !t->cells[seq].stored)
+    for (size_t i = 0; i + 1 < fields.count; i += 2) {
+        if (!slice_to_int(fields.items[i].text, 0, LEDGER_CELLS - 1, &seq))
+            continue;
+        keep_digest(t, fields.items[i + 1].text);
+        if (!t->cells[seq].stored)
             t->cells[seq].stored = call;
+    }
 }
 
 /* Its cells are gone, and it begins anew. */
