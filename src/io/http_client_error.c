@@ -61,6 +61,8 @@ struct error easy_error(const struct request *r, CURLcode code)
     case CODE_TOO_LARGE:
         return error_make(CLASS_AGAIN, "too_large", "the answer is larger than allowed");
     case CURLE_OUT_OF_MEMORY:
+        if (r->sent && !r->head_complete) /* what curl before 8.6 says of a header line longer than 100 KB */
+            return error_make(CLASS_AGAIN, "too_large", "the answer is larger than allowed");
         return error_make(CLASS_INTERNAL, "out_of_memory", "no memory for the request");
     case CURLE_UNSUPPORTED_PROTOCOL:
         if (r->sent) /* an answer without a status line (HTTP/0.9) */

@@ -125,6 +125,16 @@ static bool many_headers(struct visitor *v, long n)
     return sent && say(v, "Content-Length: 2\r\n\r\nok");
 }
 
+/* 1 MB in one line. */
+static bool long_header(struct visitor *v)
+{
+    bool sent = say(v, "HTTP/1.1 200 OK\r\nX-Header: ");
+
+    for (int i = 0; sent && i < 1 << 16; i++)
+        sent = say(v, "0123456789abcdef");
+    return false;
+}
+
 static bool big(struct visitor *v, size_t n)
 {
     char *body = malloc(n + 1);
@@ -184,6 +194,8 @@ static bool serve_badly(struct visitor *v, const char *path)
         return endless(v);
     if (!strcmp(path, "/head-without-end"))
         return many_headers(v, 1000000);
+    if (!strcmp(path, "/long-header"))
+        return long_header(v);
     if (!strcmp(path, "/once-then-drop")) /* the second request of a connection is read and gets no answer */
         return v->served == 1 && answer(v, 200, "", "one", 3);
     if (!strcmp(path, "/hang")) {

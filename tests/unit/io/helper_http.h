@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Paths it knows: /ok /echo /status/N /hang /reset /midbody /slow /chunked /headers/N /head-without-end /big/N /endless /garbage
- * /interim /redirect /gzip /gzip-bomb /close /once-then-drop /mirror */
+/* Paths it knows: /ok /echo /status/N /hang /reset /midbody /slow /chunked /headers/N /head-without-end /long-header /big/N
+ * /endless /garbage /interim /redirect /gzip /gzip-bomb /close /once-then-drop /mirror */
 struct http_fake {
     unsigned port;
     atomic_int connections; /* accepted so far */

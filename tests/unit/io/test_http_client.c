@@ -175,6 +175,7 @@ static void broken_answers_are_named(void **state)
     check_error(&w, "/midbody", "connection_lost", CLASS_AGAIN, 200);
     check_error(&w, "/garbage", "bad_answer", CLASS_AGAIN, 0);
     check_error(&w, "/head-without-end", "too_large", CLASS_AGAIN, 200);
+    check_error(&w, "/long-header", "too_large", CLASS_AGAIN, 200);
     check_error(&w, "/endless", "too_large", CLASS_AGAIN, 200);
     world_close(&w);
 }
