@@ -14,7 +14,7 @@
 #include "options.h"
 #include "server.h"
 
-enum { PROCESSES_MAX = 64, BACKLOG = 8192, SCRIPT_MAX = 1 << 20 };
+enum { PROCESSES_MAX = 64, BACKLOG = 8192, SCRIPT_MAX = 64 << 20 };
 
 static void raise_open_files(void)
 {
@@ -82,7 +82,7 @@ static bool read_script(const char *path, struct text *out)
         text_add(out, buffer, n);
     ok = !ferror(file) && out->len <= SCRIPT_MAX;
     if (!ok)
-        fprintf(stderr, "stepmill-fakes: %s: cannot be read, or is larger than 1 MiB\n", path);
+        fprintf(stderr, "stepmill-fakes: %s: cannot be read, or is larger than 64 MiB\n", path);
     fclose(file);
     return ok;
 }
