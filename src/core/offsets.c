@@ -174,13 +174,15 @@ static void put_little_endian(uint8_t *at, uint64_t v, size_t n)
         at[i] = (uint8_t)v;
 }
 
-/* Number of bits equal to bit `i`, up to `end`. */
+/* Number of bits equal to bit `i`, up to `end`: whole words at a time, for each commit counts what lies behind a stuck task. */
 static size_t run_length(const struct offsets *o, size_t i, size_t end)
 {
+    bool value = bit(o, i);
+    uint64_t all = value ? UINT64_MAX : 0;
     size_t j = i + 1;
 
-    while (j < end && bit(o, j) == bit(o, i))
-        j++;
+    while (j < end && bit(o, j) == value)
+        j += j % WORD_BITS == 0 && end - j >= WORD_BITS && o->words[j / WORD_BITS] == all ? WORD_BITS : 1;
     return j - i;
 }
 
