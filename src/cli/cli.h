@@ -33,6 +33,8 @@ struct cli {
 };
 
 int cli_config(struct cli *cli, int argc, char **argv);
+/* The version of jemalloc, NULL when it is not linked (memory.c). */
+const char *memory_version(void);
 int cli_schemas(struct cli *cli, int argc, char **argv);
 int cli_worker(struct cli *cli, int argc, char **argv);
 int cli_produce(struct cli *cli, int argc, char **argv);

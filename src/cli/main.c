@@ -42,6 +42,8 @@ static void print_version(void)
     printf("stepmill %s\n", STEPMILL_VERSION);
     printf("librdkafka %s\nlibcurl %s\nhiredis %s\nlibevent %s\nOpenSSL %s\njansson %s\nlibyaml %s\n", kafka_version(),
            version_curl(), version_hiredis(), version_libevent(), version_openssl(), version_jansson(), version_yaml());
+    if (memory_version())
+        printf("jemalloc %s\n", memory_version());
 }
 
 static int refuse_command(const char *typed)
