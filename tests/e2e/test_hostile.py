@@ -114,6 +114,14 @@ def hostile_schemas():
     yield "references", by_schema(SCHEMA, references=[{"name": "other", "subject": "other", "version": 1}])
 
 
+def named(text):
+    """A row's maker: a good task whose ids hold this text."""
+    def make(world, task):
+        task["task_id"] = task["session_id"] = (text + task["task_id"]).rjust(128, "%")[:128]
+        return world.encode(task)
+    return make
+
+
 def odd_but_good():
     """name, maker, headers: strange, and a task all the same."""
     fine = by_hand()
@@ -130,6 +138,8 @@ def odd_but_good():
     yield "3,000 headers", fine, [(f"h{i}", b"v") for i in range(3000)]
     yield "forged headers of a dead letter", fine, [("stepmill.id", b"x:0:0"), ("stepmill.first_failed_at", b"soon"),
                                                     ("__dlq.errors.topic", b"\r\n"), ("stepmill.redrives", b"-1")]
+    yield "ids of punctuation", named("%s%n%x {}[]()<>|&;$`'!*?~^#@=+,:.-_"), ()
+    yield "ids of 128 bytes", named("%" * 100), ()
     yield "redrives beyond all numbers", fine, [("stepmill.redrives", b"99999999999999999999")]
     yield "1,900 fields", by_schema(fields(1_900)), ()
 
@@ -220,6 +230,16 @@ def test_odd_texts_arrive_as_they_were_sent(world, sent):
     assert world.result_of(task)["metadata"] == {"meta.\r\n": "m\0"}
     shown = world.requests(task)[0]["body"]["messages"][-1]["content"]
     assert json.loads(shown.split("\n")[1]) == {"k\r\n\0\"": "v\r\n\0\u2028"}
+
+
+def test_the_operators_tools_show_them_and_no_byte_plays_with_the_terminal(world, sent):
+    for topic in ("dlq", "events", "results"):
+        shown = [json.loads(line) for line in world.stepmill("tail", topic, "--json").stdout.split("\n") if line]
+        records = {(r.partition, r.offset): r for r in world.reader(topic).all()}
+        assert {(s["partition"], s["offset"]) for s in shown} <= records.keys() and len(shown) >= len(ROWS) // 2
+        text = world.stepmill("tail", topic, "--verbose").stdout
+        assert not {c for c in text if c != "\n" and ord(c) < 0x20 or 0x7f <= ord(c) < 0xa0}
+    assert len([s for s in shown if s["value"]["status"] == "failed"]) == sum(bool(row[2] and row[3]) for row in ROWS.values())
 
 
 def test_what_hostile_records_cost(world, sent):
