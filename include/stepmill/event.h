@@ -18,6 +18,11 @@ enum {
     EVENT_TURNS_MAX = 20,      /* messages of session memory */
     EVENT_ATTEMPTS_MAX = 32,   /* failed attempts listed; older ones are dropped first */
     EVENT_CONTEXT_MAX = 256,   /* entries of a task's context */
+
+    /* A record of our topics holds 8 MiB (DELIVERY §4.13). An event with texts of so many bytes in all fits with everything else
+     * that it carries; so does a result with an output of so many and with metadata of so many. */
+    EVENT_TEXT_MAX = 7 * 1024 * 1024 - 64 * 1024,
+    EVENT_METADATA_MAX = 1024 * 1024,
 };
 
 enum event_kind {
@@ -126,7 +131,7 @@ struct event_tool_answered {
 struct event_completed {
     struct slice output; /* absent: the model said nothing */
     struct slice error;  /* absent, or token_budget_exceeded, max_steps_reached, output_truncated */
-    bool output_cut;     /* the output was cut to fit the topic */
+    bool output_cut;     /* the model said more than an event can hold */
 };
 
 struct event_failed {

@@ -1,6 +1,8 @@
 /* What to do next with a task, from its cells alone; and the result that its terminal event stands for. */
 #include "stepmill/history.h"
 
+enum { UTF8_MAX = 4 }; /* bytes of a character: a text is cut between two of them */
+
 const struct frozen_tool *history_tool(const struct history *h, struct slice name)
 {
     for (size_t i = 0; i < h->started.ntools; i++)
@@ -15,7 +17,9 @@ static struct decision complete(const struct history *h, const char *error)
         .kind = DECIDE_END,
         .seq = history_next_seq(h),
         .end_kind = EVENT_COMPLETED,
-        .completed = {.output = h->content, .error = error ? slice_of(error) : (struct slice){NULL, 0}},
+        .completed = {.output = h->content,
+                      .error = error ? slice_of(error) : (struct slice){NULL, 0},
+                      .output_cut = h->finish == FINISH_LENGTH && h->content.len > EVENT_TEXT_MAX - UTF8_MAX},
     };
 }
 

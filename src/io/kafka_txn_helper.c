@@ -169,6 +169,7 @@ static void destroy(struct kafka_txn *t, rd_kafka_t *rk)
     char text[256];
     rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(rk, text, sizeof text);
 
+    txn_forget_sizes(t);
     rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
     rd_kafka_destroy(rk);
     if (fatal == RD_KAFKA_RESP_ERR__FENCED || fatal == RD_KAFKA_RESP_ERR_PRODUCER_FENCED)
@@ -211,6 +212,7 @@ bool txn_replace(struct kafka_txn *t, const char *why)
             t->taint = NULL; /* what failed while it came up touched no transaction */
             log_info(t->opaque.log, "kafka.txn.ready", LOG_TEXT("transactional_id", t->id),
                      LOG_INT("ms", clock_mono_ms() - began));
+            txn_ask_sizes(t, rk);
             set_ready(t, true);
             return true;
         }
@@ -264,6 +266,7 @@ static struct kafka_batch *next_batch(struct kafka_txn *t)
 
         if (!t->fenced && (!t->rk || t->taint) && !txn_replace(t, t->taint ? t->taint : "start") && !t->fenced)
             return NULL;
+        txn_look_at_sizes(t);
         pthread_mutex_lock(&t->lock);
         if (!t->stop && (!t->given || t->fenced))
             wait_signal(t, IDLE_MS);

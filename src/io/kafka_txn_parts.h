@@ -48,11 +48,13 @@ struct kafka_txn {
 
     /* The helper thread's own. */
     rd_kafka_t *rk;
-    const char *taint; /* why the producer must be replaced before the next begin; NULL: fine */
-    int64_t fenced_ms; /* when it was fenced last; 0: never */
-    unsigned failures; /* batches not committed in a row */
-    size_t refused;    /* record whose delivery failed, its index + 1; 0: none */
-    size_t nrefused;   /* how many deliveries failed */
+    const char *taint;       /* why the producer must be replaced before the next begin; NULL: fine */
+    int64_t fenced_ms;       /* when it was fenced last; 0: never */
+    rd_kafka_queue_t *sizes; /* where the answer about the topics' sizes will come; NULL: not asked */
+    bool compared;           /* it came */
+    unsigned failures;       /* batches not committed in a row */
+    size_t refused;          /* record whose delivery failed, its index + 1; 0: none */
+    size_t nrefused;         /* how many deliveries failed */
     rd_kafka_resp_err_t refused_code;
     struct kafka_batch *batch;
 };
@@ -70,6 +72,14 @@ void txn_trouble(struct kafka_txn *t, rd_kafka_resp_err_t code, bool fatal, cons
 bool txn_out_of_time(struct kafka_txn *t);
 /* Sleeps, but not beyond the end. */
 void txn_pause(struct kafka_txn *t, int ms);
+
+/* kafka_txn_sizes.c */
+/* Asks once what the topics take. The answer may come late or never (an old broker, an ACL), so nobody waits for it. */
+void txn_ask_sizes(struct kafka_txn *t, rd_kafka_t *rk);
+/* If the answer is there: a topic that takes less than message.max.bytes is told as trouble. */
+void txn_look_at_sizes(struct kafka_txn *t);
+/* Before the producer that asked is destroyed. */
+void txn_forget_sizes(struct kafka_txn *t);
 
 /* kafka_txn_run.c */
 void txn_run(struct kafka_txn *t, struct kafka_batch *b, struct kafka_result *r);

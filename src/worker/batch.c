@@ -129,7 +129,7 @@ static bool add_records(struct kafka_batch *batch, const struct outgoing *o)
     for (size_t i = 0; i < o->noutputs; i++) {
         struct kafka_output out = o->outputs[i];
 
-        out.tag = (uint64_t)(uintptr_t)o;
+        out.tag = outgoing_tag(o, i);
         if (!kafka_batch_add_record(batch, &out))
             return false;
     }

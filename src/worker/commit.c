@@ -143,10 +143,11 @@ static void batch_done(void *context, struct kafka_batch *b, const struct kafka_
             w->commits_blocked |= r->needs_lost;
     }
     if (r->record_refused) {
-        struct outgoing *o = (struct outgoing *)(uintptr_t)kafka_batch_tag(b, r->refused);
+        uint64_t tag = kafka_batch_tag(b, r->refused);
+        struct outgoing *o = outgoing_of(tag);
 
         for (struct list_node *n = w->batch.first; n; n = n->next) /* its task may be gone */
-            if (list_entry(n, struct outgoing, in_queue) == o && !outgoing_refused(o)) {
+            if (list_entry(n, struct outgoing, in_queue) == o && !outgoing_shrink(o, tag & 1)) {
                 log_error(
                     w->log, "kafka.record_refused", LOG_SLICE("task_id", o->task->input.task_id),
                     LOG_TEXT("kafka_error", r->name),

@@ -37,10 +37,13 @@ static struct error read_input(struct task *t, uint32_t *schema_id, struct detai
     const struct avro_plan *plan;
     struct slice avro;
     struct error error;
+    size_t allowed = (size_t)t->worker->config->limits.record;
 
-    if (t->record->value.len > (size_t)t->worker->config->limits.record) {
-        snprintf(detail->text, sizeof detail->text, "the value has %zu bytes, limits.record allows %lld", t->record->value.len,
-                 (long long)t->worker->config->limits.record);
+    if (allowed > EVENT_TEXT_MAX) /* TaskStarted holds all of it */
+        allowed = EVENT_TEXT_MAX;
+    if (t->record->value.len > allowed) {
+        snprintf(detail->text, sizeof detail->text, "the value has %zu bytes, limits.record allows %zu", t->record->value.len,
+                 allowed);
         return error_make(CLASS_POISON, "too_large", "the record is larger than limits.record");
     }
     if (headers_size(t->record) > (size_t)t->worker->config->limits.headers)
@@ -111,9 +114,21 @@ void task_load(struct task *t)
     cells_load(t->worker->cells, ticket, &(struct cells_load){t->input.task_id, t->input.session_id});
 }
 
+/* How many of the newest messages TaskStarted can hold beside the record: whole turns, for a memory must not begin with an
+ * answer. */
+static size_t memorable(const struct task *t, const struct cells_answer *a)
+{
+    size_t most = a->nmessages < EVENT_TURNS_MAX ? a->nmessages : EVENT_TURNS_MAX, n = 0;
+    size_t room = EVENT_TEXT_MAX - t->record->value.len;
+
+    for (; n < most && a->messages[a->nmessages - n - 1].len <= room; n++)
+        room -= a->messages[a->nmessages - n - 1].len;
+    return n < most ? n - n % 2 : n;
+}
+
 static void keep_memory(struct task *t, const struct cells_answer *a)
 {
-    size_t n = a->nmessages < EVENT_TURNS_MAX ? a->nmessages : EVENT_TURNS_MAX;
+    size_t n = memorable(t, a);
     struct turn *turns;
 
     t->memory = NULL;

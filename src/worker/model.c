@@ -5,6 +5,7 @@
 #include "stepmill/idempotency.h"
 #include "stepmill/random.h"
 #include "stepmill/retry_after.h"
+#include "stepmill/utf8.h"
 #include "worker.h"
 
 enum { BYTES_PER_TOKEN = 4, WAKE_SPREAD_MS = 500 };
@@ -66,6 +67,22 @@ static void estimate_usage(const struct task *t, struct openai_answer *answer)
     answer->completion_tokens = (int64_t)said / BYTES_PER_TOKEN + 1;
 }
 
+/* What the model said must fit into an event: its text is cut as if the model had run out of tokens. Its calls are not run then.
+ */
+static void fit_event(struct openai_answer *answer)
+{
+    size_t asked = 0;
+
+    for (size_t i = 0; i < answer->ncalls; i++)
+        asked += answer->calls[i].id.len + answer->calls[i].name.len + answer->calls[i].arguments.len;
+    if (answer->content.len + asked <= EVENT_TEXT_MAX)
+        return;
+    answer->finish = FINISH_LENGTH;
+    answer->content = utf8_cut(answer->content, EVENT_TEXT_MAX);
+    answer->calls_refused += (int32_t)answer->ncalls;
+    answer->ncalls = 0;
+}
+
 static void call_answered(struct task *t, struct model *m, struct openai_answer *answer)
 {
     struct worker *w = t->worker;
@@ -78,6 +95,7 @@ static void call_answered(struct task *t, struct model *m, struct openai_answer 
     m->last_error = error_none();
     if (!answer->has_usage)
         estimate_usage(t, answer);
+    fit_event(answer);
     count_call(t, m, "ok");
     if (attempts && t->nattempts)
         memcpy(attempts, t->attempts, t->nattempts * sizeof *attempts);

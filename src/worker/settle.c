@@ -6,9 +6,17 @@
 #include "stepmill/cloud_events.h"
 #include "stepmill/dead_letter.h"
 #include "stepmill/result_codec.h"
+#include "stepmill/utf8.h"
 #include "worker.h"
 
-enum { RECORD_ROOM = 4096 }; /* headers and framing beside the value */
+enum {
+    /* What fits a topic with Kafka's own limit of 1 MiB: tried first when the topic takes less than it should. */
+    SMALL_OUTPUT = 900 * 1024,
+    SMALL_METADATA = 64 * 1024,
+    RESULT_CUTS = 2, /* small; without output and metadata */
+    LETTER_CUTS = 3, /* without its value; its headers too; its key too */
+};
+enum output_kind { OUTPUT_EVENT, OUTPUT_RESULT, OUTPUT_LETTER }; /* kafka_output.tag, until it is put into a batch */
 
 static void out_of_memory(struct task *t)
 {
@@ -59,6 +67,27 @@ static bool add_headers(struct task *t, struct kafka_output *out, int32_t seq, c
     return text.at != NULL;
 }
 
+/* The first of its outputs that no topic of ours takes; none: noutputs. */
+static size_t too_large(const struct outgoing *o)
+{
+    size_t i = 0;
+
+    while (i < o->noutputs && kafka_output_size(&o->outputs[i]) <= KAFKA_MESSAGE_MAX)
+        i++;
+    return i;
+}
+
+/* An event that the broker will never take must not stop all others: its cell stays in Redis, and the alert says that the log has
+ * a gap. */
+static void leave_out(struct outgoing *o)
+{
+    log_error(
+        o->task->worker->log, "kafka.event_refused", LOG_SLICE("task_id", o->task->input.task_id),
+        LOG_SLICE("ce_id", o->outputs[0].headers[1].value), LOG_INT("bytes", kafka_output_size(&o->outputs[0])),
+        LOG_TEXT("action", "raise max.message.bytes of the events topic to 8 MiB (stepmill topics create --dry-run compares)"));
+    o->noutputs = 0;
+}
+
 void task_emit(struct task *t, struct cell *cell)
 {
     struct worker *w = t->worker;
@@ -72,6 +101,8 @@ void task_emit(struct task *t, struct cell *cell)
         return;
     }
     o->noutputs = 1;
+    if (too_large(o) == 0)
+        leave_out(o);
     cell->emitted = true;
     worker_count(w->numbers->events, 1);
     enqueue(w, o);
@@ -89,17 +120,32 @@ static struct slice encode_result(struct task *t, const struct task_result *r)
     return w->scratch.failed ? (struct slice){NULL, 0} : arena_copy(t->arena, buf_slice(&w->scratch));
 }
 
-/* Context keys that begin with "meta." are echoed (DELIVERY §5, "Messages"). */
-static void add_metadata(struct task *t, struct task_result *r)
+/* Context keys that begin with "meta." are echoed (DELIVERY §5, "Messages"), as far as there is room. */
+static void add_metadata(struct task *t, struct task_result *r, size_t room)
 {
     struct context_entry *entries = arena_alloc(t->arena, (t->input.ncontext + 1) * sizeof *entries);
 
     if (!entries)
         return;
-    for (size_t i = 0; i < t->input.ncontext; i++)
-        if (slice_starts_with(t->input.context[i].key, "meta."))
-            entries[r->nmetadata++] = t->input.context[i];
+    for (size_t i = 0; i < t->input.ncontext; i++) {
+        const struct context_entry *e = &t->input.context[i];
+
+        if (!slice_starts_with(e->key, "meta.") || e->key.len + e->value.len > room)
+            continue;
+        room -= e->key.len + e->value.len;
+        entries[r->nmetadata++] = *e;
+    }
     r->metadata = entries;
+}
+
+/* The topic takes less than it should: better a cut answer than none. */
+static void cut_output(struct task_result *r, size_t room)
+{
+    if (r->output.len <= room)
+        return;
+    r->output = room ? utf8_cut(r->output, room) : (struct slice){NULL, 0};
+    if (!r->error.at)
+        r->error = SLICE("output_truncated");
 }
 
 static bool add_result(struct task *t, struct outgoing *o, const struct task_result *r, int32_t seq, const struct digest *digest)
@@ -107,11 +153,27 @@ static bool add_result(struct task *t, struct outgoing *o, const struct task_res
     struct kafka_output *out = &o->outputs[o->noutputs];
 
     *out = (struct kafka_output){
-        .topic = t->worker->config->topics.results, .key = r->session_id, .value = encode_result(t, r), .tag = 1};
+        .topic = t->worker->config->topics.results, .key = r->session_id, .value = encode_result(t, r), .tag = OUTPUT_RESULT};
     if (!out->value.at || !add_headers(t, out, seq, digest, slice_of(t->agent->result_source), "AgentTaskResult"))
         return false;
     o->noutputs++;
     return true;
+}
+
+/* Says what of the record is not in the dead letter, and where to find it as long as its topic keeps it. */
+static struct slice omitted(const struct outgoing *o, const struct origin *origin)
+{
+    struct arena *arena = o->task->arena;
+    struct buf text = BUF(1024);
+    struct slice all;
+
+    buf_put_slice(&text, dead_letter_omitted(o->task->record->value, origin, arena));
+    buf_put_text(&text, o->letter_cut == LETTER_CUTS ? ", without its headers and key"
+                        : o->letter_cut > 1          ? ", without its headers"
+                                                     : "");
+    all = text.failed ? (struct slice){NULL, 0} : arena_copy(arena, buf_slice(&text));
+    buf_free(&text);
+    return all;
 }
 
 static bool add_dead_letter(struct task *t, struct outgoing *o, struct dead_letter letter)
@@ -133,14 +195,18 @@ static bool add_dead_letter(struct task *t, struct outgoing *o, struct dead_lett
                                  .key = r->waiting.key,
                                  .value = r->value,
                                  .timestamp = r->time_kind == KAFKA_TIME_NONE ? 0 : r->timestamp,
-                                 .tag = 2};
-    if (r->value.len + RECORD_ROOM > KAFKA_MESSAGE_MAX || o->refusals) {
-        letter.value_omitted = dead_letter_omitted(r->value, &letter.origin, t->arena);
+                                 .tag = OUTPUT_LETTER};
+    if (o->letter_cut) {
+        letter.value_omitted = omitted(o, &letter.origin);
         out->value = (struct slice){NULL, 0};
     }
-    if (!dead_letter_headers(&letter, r->headers, r->nheaders, t->arena, &out->headers, &out->nheaders))
+    if (o->letter_cut == LETTER_CUTS)
+        out->key = (struct slice){NULL, 0};
+    if (!dead_letter_headers(&letter, r->headers, o->letter_cut > 1 ? 0 : r->nheaders, t->arena, &out->headers, &out->nheaders))
         return false;
     o->noutputs++;
+    if (o->result_cut || o->letter_cut)
+        return true; /* it was told and counted before */
     metric_add(metric_of(w->numbers->dead_letters, (struct slice[]){t->agent->name, letter.class}), 1);
     log_warn(w->log, "agent.task.dlq", LOG_SLICE("task_id", t->input.task_id), LOG_SLICE("target_agent", t->agent->name),
              LOG_INT("attempt_count", letter.attempts), LOG_SLICE("class", letter.class), LOG_SLICE("code", letter.code),
@@ -176,7 +242,7 @@ static bool fill_poison(struct task *t, struct outgoing *o)
         .final = true,
     };
 
-    worker_count(t->worker->numbers->poisoned, 1);
+    worker_count(t->worker->numbers->poisoned, !o->result_cut && !o->letter_cut);
     snprintf(message, sizeof message, "%s%s%.*s", t->poison.text, t->poison_detail.len ? ": " : "", SLICE_FMT(t->poison_detail));
     if (t->input.task_id.at && !conflict) {
         r.session_id = t->input.session_id.at ? t->input.session_id : (struct slice){"", 0};
@@ -198,6 +264,7 @@ static bool deserves_dead_letter(const struct event_failed *f)
 
 static bool fill_end(struct task *t, struct outgoing *o)
 {
+    static const size_t output_room[] = {SIZE_MAX, SMALL_OUTPUT, 0}, metadata_room[] = {EVENT_METADATA_MAX, SMALL_METADATA, 0};
     struct history *h = &t->history;
     char hex[2 * DIGEST_SIZE + 1];
     struct task_result r = history_result(h, hex);
@@ -205,9 +272,8 @@ static bool fill_end(struct task *t, struct outgoing *o)
     r.task_id = t->input.task_id;
     r.session_id = t->input.session_id;
     r.agent = t->agent->name;
-    if (o->refusals > 1)
-        r.output = (struct slice){NULL, 0};
-    add_metadata(t, &r);
+    cut_output(&r, output_room[o->result_cut]);
+    add_metadata(t, &r, metadata_room[o->result_cut]);
     if (!add_result(t, o, &r, h->group_first, &h->cells[h->group_first].digest))
         return false;
     if (h->end_kind != EVENT_FAILED || !deserves_dead_letter(&h->failed))
@@ -242,26 +308,25 @@ void task_settle(struct task *t)
         out_of_memory(t);
         return;
     }
+    for (size_t i; (i = too_large(o)) < o->noutputs;)
+        if (!outgoing_shrink(o, i)) {
+            out_of_memory(t);
+            return;
+        }
     task_enter(t, TASK_SETTLING);
     enqueue(t->worker, o);
     task_give_back(t);
 }
 
-bool outgoing_refused(struct outgoing *o)
+bool outgoing_shrink(struct outgoing *o, size_t output)
 {
-    struct worker *w = o->task->worker;
-
-    o->refusals++;
-    if (o->kind == OUTGOING_SETTLE)
-        return o->refusals <= 3 && fill(o->task, o);
-    /* An event that the broker will never take must not stop all others: its cell stays in Redis, and the alert says that the log
-     * has a gap. */
-    log_error(
-        w->log, "kafka.event_refused", LOG_SLICE("task_id", o->task->input.task_id),
-        LOG_SLICE("ce_id", o->outputs[0].headers[1].value), LOG_INT("bytes", o->bytes),
-        LOG_TEXT("action", "raise max.message.bytes of the events topic to 8 MiB (stepmill topics create --dry-run compares)"));
-    o->noutputs = 0;
-    return true;
+    if (o->kind == OUTGOING_EVENT) {
+        leave_out(o);
+        return true;
+    }
+    if (o->outputs[output].tag == OUTPUT_LETTER ? ++o->letter_cut > LETTER_CUTS : ++o->result_cut > RESULT_CUTS)
+        return false;
+    return fill(o->task, o);
 }
 
 /* Poison and limits do not count: they are the caller's doing. */

@@ -84,8 +84,8 @@ struct outgoing {
     size_t noutputs;
     size_t bytes;
     int64_t queued_ms;
-    bool chosen;  /* its bit fits into the batch being made */
-    int refusals; /* times the broker refused it alone: each leaves more of it out */
+    bool chosen;                /* its bit fits into the batch being made */
+    int result_cut, letter_cut; /* how much of either is left out because the topic does not take it */
 };
 
 enum worker_state { WORKER_STARTING, WORKER_RUNNING, WORKER_DRAINING, WORKER_CLOSING, WORKER_STOPPING, WORKER_STOPPED };
@@ -165,8 +165,12 @@ void worker_commit_soon(struct worker *w);
 void worker_submit(struct worker *w);
 /* What was put into the batch under way and has not left goes back to the head of the outbox. */
 void worker_requeue(struct worker *w);
-/* settle.c: the broker refused it alone; write it again with less in it. False: nothing is left to leave out. */
-bool outgoing_refused(struct outgoing *o);
+/* settle.c: one of its outputs is too large for the topic; all are written again with less in that one. False: nothing is left to
+ * leave out. */
+bool outgoing_shrink(struct outgoing *o, size_t output);
+/* A record's tag in a batch: whose output it is, and which. */
+static inline uint64_t outgoing_tag(const struct outgoing *o, size_t output) { return (uint64_t)(uintptr_t)o | output; }
+static inline struct outgoing *outgoing_of(uint64_t tag) { return (struct outgoing *)(uintptr_t)(tag & ~UINT64_C(1)); }
 
 enum { BATCH_RESULTS = 500, BATCH_BYTES = 4 * 1024 * 1024 };
 bool worker_has_uncommitted(const struct worker *w, const struct owned *o);
