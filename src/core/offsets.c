@@ -204,7 +204,7 @@ static void put_bits(struct bytes *b, const struct offsets *o)
     size_t end = o->nwords * WORD_BITS;
 
     while (end > at && !bit(o, end - 1))
-        end--;
+        end -= end % WORD_BITS == 0 && end - at >= WORD_BITS && !o->words[end / WORD_BITS - 1] ? WORD_BITS : 1;
     while (at < end && !b->full) {
         size_t run = run_length(o, at, end);
         size_t plain = at;
