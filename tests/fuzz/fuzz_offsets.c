@@ -63,6 +63,9 @@ static void decode_tokens(int64_t watermark, struct slice tokens)
 
     if (n)
         memcpy(bytes + HEADER, tokens.at, n);
+    for (size_t i = 2; watermark % 8 && i < n; i++) /* mostly no window of millions: those take milliseconds */
+        if (bytes[HEADER + i - 1] & bytes[HEADER + i - 2] & 0x80)
+            bytes[HEADER + i] &= 0x7f;
     crc = crc32c(bytes + HEADER, n);
     for (size_t i = 0; i < 8; i++)
         bytes[1 + i] = (uint8_t)((uint64_t)watermark >> 8 * i);
