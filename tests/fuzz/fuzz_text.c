@@ -1,13 +1,18 @@
-/* Fuzzes the small texts: times, durations, sizes, Retry-After, trace headers, secrets by reference, `done`, wire format, hex.
+/* Fuzzes the small texts: times, durations, sizes, Retry-After, trace headers, secrets by reference, `done`, wire format, hex,
+ * logs.
  *
  * What is taken can be written again and means the same; dates are compared with strptime's reading.
  */
 #include <stdio.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "fuzz_input.h"
 #include "stepmill/base64url.h"
 #include "stepmill/done.h"
+#include "stepmill/json.h"
+#include "stepmill/log.h"
 #include "stepmill/retry_after.h"
 #include "stepmill/secret.h"
 #include "stepmill/time_text.h"
@@ -164,6 +169,26 @@ static void check_bytes(struct slice text)
     free(back);
 }
 
+/* One line of JSON, whatever is logged. */
+static void check_log(struct slice text)
+{
+    static int fd = -1;
+    static char line[1 << 16];
+    struct log log = {.level = LOG_LEVEL_INFO, .role = "fuzz"};
+    ssize_t n;
+
+    if (fd < 0)
+        fd = memfd_create("log", 0);
+    log.fd = fd;
+    log_info(&log, "fuzz.text", LOG_SLICE("text", text), LOG_INT("size", text.len));
+    n = pread(fd, line, sizeof line, 0);
+    if (n <= 0 || line[n - 1] != '\n' || memchr(line, '\n', (size_t)n - 1) ||
+        !json_valid_object((struct slice){line, (size_t)n - 1}) || !utf8_valid((struct slice){line, (size_t)n}))
+        bug("a log line that is none: %.*s", (int)n, line);
+    if (ftruncate(fd, 0) || lseek(fd, 0, SEEK_SET))
+        bug("no scratch file");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input in = fuzz_begin(data, size);
@@ -177,6 +202,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_done(text);
     check_secret(text);
     check_bytes(text);
+    check_log(text);
     fuzz_end(&in);
     return 0;
 }
