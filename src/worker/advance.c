@@ -4,7 +4,11 @@
 #include "stepmill/clock.h"
 #include "worker.h"
 
-enum { ARENA_WORTH_SHEDDING = 1024 * 1024, RECORD_AT_LEAST_MS = 60 * 1000 };
+enum {
+    ARENA_WORTH_SHEDDING = 1024 * 1024,
+    ENDING_MEMORY_MAX = 8 * TASK_MEMORY_MAX, /* a cell lies in it twice, and others may have added some */
+    RECORD_AT_LEAST_MS = 60 * 1000,
+};
 
 static struct slice keep(struct task *t, const char *text) { return arena_copy(t->arena, slice_of(text)); }
 
@@ -56,12 +60,30 @@ static bool is_too_large(const struct task *t)
     bool machine_has_it = probe != NULL;
 
     free(probe);
-    return machine_has_it && !t->old_arena;
+    return machine_has_it && t->nold_arenas < TASK_ARENAS_MAX;
 }
 
+/* All that was learned by loading it, and lies in the arena that it had. */
+static void forget(struct task *t)
+{
+    history_init(&t->history, t->arena);
+    t->loaded = false;
+    t->hashed.model = NULL;
+    t->memory = NULL;
+    t->nmemory = 0;
+    t->answers = NULL;
+    t->runs = NULL;
+    t->ending = NULL;
+    t->turn[0] = t->turn[1] = (struct slice){NULL, 0};
+    t->writing = (struct cells_writing){.model_seq = -1};
+}
+
+/* Its fold may be half done, so it is loaded again, without the messages that a model would be told, into an arena that holds any
+ * history; then it ends by a terminal cell as any other task. Only one that can't even be loaded so is a dead letter without one.
+ */
 static void end_too_large(struct task *t)
 {
-    struct arena *fresh = arena_new(TASK_MEMORY_MAX);
+    struct arena *fresh = arena_new(ENDING_MEMORY_MAX);
 
     if (!fresh) {
         worker_stop_now(t->worker, true);
@@ -70,11 +92,18 @@ static void end_too_large(struct task *t)
     task_cancel_model(t);
     task_cancel_tools(t);
     t->redis_attempt = 0; /* whatever Redis answers now comes too late */
-    t->old_arena = t->arena;
+    t->old_arenas[t->nold_arenas++] = t->arena;
     t->arena = fresh;
     if (t->state != TASK_WAITING)
         task_enter(t, TASK_WAITING);
-    task_poison(t, error_make(CLASS_POISON, "task_too_large", "the task's messages need more memory than a task may have"), "");
+    if (t->decoded && t->nold_arenas == 1) {
+        buf_free(&t->messages);
+        t->messages = BUF(0);
+        forget(t);
+        task_load(t);
+    } else {
+        task_poison(t, TASK_TOO_LARGE(CLASS_POISON), "");
+    }
 }
 
 void task_give_up(struct task *t, struct error error)
@@ -82,7 +111,7 @@ void task_give_up(struct task *t, struct error error)
     struct worker *w = t->worker;
 
     if (error.class == CLASS_INTERNAL && !strcmp(error.code, "out_of_memory") && is_too_large(t)) {
-        t->too_large = true;
+        t->too_large++;
         task_wait(t, OUTAGE_VERSION, loop_now_ms(w->loop));
         task_ready(t);
         return;
@@ -200,22 +229,16 @@ static void load_again(struct task *t)
     }
     arena_free(t->arena);
     t->arena = fresh;
-    history_init(&t->history, fresh);
+    forget(t);
     buf_clear(&t->messages);
-    t->hashed.model = NULL;
     t->input = (struct task_input){.deadline_at_ms = -1};
     t->decoded = false;
-    t->memory = NULL;
-    t->nmemory = 0;
-    t->answers = NULL;
-    t->turn[0] = t->turn[1] = (struct slice){NULL, 0};
-    t->writing = (struct cells_writing){.model_seq = -1};
     task_fetch(t);
 }
 
 void task_advance(struct task *t)
 {
-    if (t->too_large && !t->old_arena && t->state < TASK_SETTLING) {
+    if (t->too_large > t->nold_arenas && t->state < TASK_SETTLING) {
         end_too_large(t);
         return;
     }

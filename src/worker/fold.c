@@ -86,7 +86,7 @@ static struct error apply(struct task *t, const struct event *e)
         ok = begin_calls(t, &e->model);
     else if (e->kind == EVENT_TOOL_ANSWERED)
         ok = take_answer(t, e->seq, &e->tool);
-    return ok && !t->messages.failed ? error_none() : no_memory();
+    return ok && (t->too_large || !t->messages.failed) ? error_none() : no_memory(); /* too large: no model is told them */
 }
 
 bool task_add_event(struct task *t, struct event *e)
@@ -164,6 +164,8 @@ bool task_adopt(struct task *t, const struct cell *cell)
         error = registry_plan(t->worker->registry, id, &event_reader, &plan, &detail);
     if (!failed(error))
         error = event_read(plan, avro, t->arena, &event, &detail);
+    if (error.class == CLASS_POISON && slice_is(slice_of(error.code), "too_large")) /* our arena's fault, not the cell's */
+        error = no_memory();
     if (!failed(error) && event.seq != cell->seq)
         error = error_make(CLASS_INTERNAL, "history_broken", "a cell lies under another number than its event says");
     if (!failed(error))

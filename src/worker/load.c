@@ -144,12 +144,23 @@ static void keep_memory(struct task *t, const struct cells_answer *a)
     t->memory = turns;
 }
 
+/* Loaded for nothing else than to end it. */
+static void end_if_too_large(struct task *t)
+{
+    struct error e = TASK_TOO_LARGE(CLASS_REJECTED);
+
+    if (t->too_large && t->history.phase == HISTORY_OPEN)
+        task_end_failed(t, e.class, e.code, e.text, "memory", false);
+}
+
 /* As new: nothing is known of it, or a redrive whose cells are gone. */
 static void begin(struct task *t)
 {
     t->loaded = true;
-    if (task_start(t))
-        task_continue(t);
+    if (!task_start(t))
+        return;
+    end_if_too_large(t);
+    task_continue(t);
 }
 
 static void redrive(struct task *t)
@@ -217,6 +228,7 @@ static void resume(struct task *t)
     log_info(t->worker->log, "agent.checkpoint.restored", LOG_SLICE("task_id", t->input.task_id),
              LOG_SLICE("agent_id", t->agent->name), LOG_INT("events", h->ncells), LOG_INT("steps", h->steps_used));
     task_emit_all(t);
+    end_if_too_large(t);
     task_continue(t);
 }
 
@@ -264,7 +276,8 @@ void task_stand(struct task *t, const struct cells_answer *a)
 void task_loaded(struct task *t, const struct cells_answer *a)
 {
     if (failed(a->error)) {
-        bool damaged = !strncmp(a->error.code, "checkpoint_", 11) || !strncmp(a->error.code, "done_", 5); /* time won't mend it */
+        bool damaged = !strncmp(a->error.code, "checkpoint_", 11) || !strncmp(a->error.code, "done_", 5) ||
+                       !strcmp(a->error.code, "redis_answer_too_large"); /* time won't mend it */
         int64_t pause_ms = damaged ? DAMAGED_LOOK_MS : backoff_ms(500, 2000, 2, &t->worker->seed);
 
         task_wait(t, damaged ? OUTAGE_VERSION : OUTAGE_REDIS, loop_now_ms(t->worker->loop) + pause_ms);

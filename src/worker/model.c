@@ -114,8 +114,10 @@ static void call_answered(struct task *t, struct model *m, struct openai_answer 
         .attempts = attempts,
         .nattempts = attempts ? t->nattempts : 0,
     };
-    if (!task_add_event(t, &e))
+    if (!task_add_event(t, &e)) {
+        worker_count(w->numbers->tokens_unrecorded, (double)(answer->prompt_tokens + answer->completion_tokens));
         return;
+    }
     t->writing.model_seq = e.seq;
     t->writing.model_tokens = answer->prompt_tokens + answer->completion_tokens;
 }

@@ -264,6 +264,7 @@ void task_free(struct task *t)
     buf_free(&t->messages);
     record_free(t->record);
     arena_free(t->arena);
-    arena_free(t->old_arena);
+    for (size_t i = 0; i < t->nold_arenas; i++)
+        arena_free(t->old_arenas[i]);
     free(t);
 }

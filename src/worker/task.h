@@ -78,7 +78,7 @@ struct tool_run {
     size_t nfailures;
 };
 
-enum { TASK_MEMORY_MAX = 32 * 1024 * 1024, TASK_ATTEMPTS_MAX = 8 };
+enum { TASK_MEMORY_MAX = 32 * 1024 * 1024, TASK_ATTEMPTS_MAX = 8, TASK_ARENAS_MAX = 2 };
 
 struct task {
     uint64_t number;
@@ -87,8 +87,9 @@ struct task {
     struct owned *owned;
     struct record *record;
     struct arena *arena;
-    struct arena *old_arena; /* too large: full, another one serves its end */
-    bool too_large;
+    struct arena *old_arenas[TASK_ARENAS_MAX]; /* too large: full, another one serves its end */
+    size_t nold_arenas;
+    size_t too_large; /* times its arena was full */
 
     enum task_state state;
     enum outage outage;          /* in WAITING */
@@ -179,6 +180,9 @@ struct task *task_of(struct worker *w, struct ticket ticket);
 void task_arm(struct task *t);
 /* The slot counts against max_in_flight; the lane lets the next record of the key begin. */
 void task_give_back(struct task *t);
+
+/* More than its share of memory: as the end of a task that could be loaded (rejected), or of a record (poison). */
+#define TASK_TOO_LARGE(class) error_make(class, "task_too_large", "the task's messages need more memory than a task may have")
 
 /* advance.c: what a ready task does next. */
 void task_advance(struct task *t);

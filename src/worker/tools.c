@@ -98,7 +98,8 @@ bool task_close_group(struct task *t, const char *refuse)
 {
     for (size_t i = 0; i < t->history.ncalls; i++) {
         struct tool_run *run = &t->runs[i];
-        bool out = run->sent || run->state == RUN_CALLING || run->state == RUN_HELD;
+        bool out = run->sent || run->state == RUN_CALLING || run->state == RUN_HELD ||
+                   t->too_large; /* what had been sent is forgotten */
 
         if (t->history.calls[i].answered)
             continue;
