@@ -8,7 +8,10 @@
 #include "worker.h"
 
 enum {
-    LAST_WORDS_MS = 1000,       /* for Redis to learn what was committed last, and which tasks were given up alive */
+    LAST_WORDS_MS = 1000, /* for Redis to learn what was committed last, and which tasks were given up alive */
+    /* A task is ended when its cells and what they mean fill its memory; another runner's may have come beside them. What could
+     * not be read again would cut the connection at each try, for all tasks. */
+    CELLS_OF_A_TASK = 3 * TASK_MEMORY_MAX,
     SESSION_TIMEOUT_MS = 10000, /* DELIVERY §4 "Settings", unless the user sets session.timeout.ms */
 };
 
@@ -122,6 +125,7 @@ static struct error make_redis(struct worker *w)
                                                                    .probe_key = probe,
                                                                    .connect_timeout_ms = c->connect_timeout_ms,
                                                                    .call_timeout_ms = c->timeout_ms,
+                                                                   .max_answer = CELLS_OF_A_TASK,
                                                                    .on_state = on_redis,
                                                                    .ctx = w},
                                            &w->redis)

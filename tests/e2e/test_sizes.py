@@ -7,6 +7,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from places import KAFKA
 from proof import check_history
 from records import new_task
+from worker import wait_for
 
 TEXT_MAX = (7 << 20) - (64 << 10)  # of an event; a topic takes 8 MiB
 SMALL = 900 << 10                  # of an output, where the topic takes less than it should
@@ -14,7 +15,8 @@ SMALL = 900 << 10                  # of an output, where the topic takes less th
 
 @pytest.fixture(scope="module")
 def world(make_shared_world):
-    world = make_shared_world(limits={"model_answer": "16MiB", "record": "8MiB"}, agents={"search": {"session_memory": False}})
+    world = make_shared_world(limits={"model_answer": "16MiB", "record": "8MiB", "tool_answer": "4MiB"},
+                              agents={"search": {"session_memory": False, "max_steps": 20}})
     world.start()
     return world
 
@@ -70,6 +72,38 @@ def test_hostile_records_near_the_topics_limit_become_dead_letters(world, part):
     assert letter.key == (None if part == "key" else key)
     assert not world.workers[0].lines("kafka.batch_aborted")
     world.settled()
+
+
+def test_a_task_that_needs_too_much_memory_ends_by_a_cell_and_can_be_redriven(world):
+    """Each tool answer is 4 MiB; ten of them are more than a task may have."""
+    task = new_task("[[fake: steps=12 tools=look tool_fail=huge tokens=10+10]]")
+    for redrives in range(2):
+        place, = world.submit(task, headers=[("stepmill.redrives", str(redrives).encode())] if redrives else [])
+        world.results.until(lambda _, n=redrives: len(world.results.of_task(task["task_id"])) > n, 60)
+        result = world.results.of_task(task["task_id"])[redrives].data
+        assert (result["status"], result["error"], result["redrives"]) == ("failed", "task_too_large", redrives)
+        assert 1 < result["steps_used"] < 11
+        letter = letter_at(world, place)
+        assert (letter.header("stepmill.class"), letter.header("stepmill.code")) == ("rejected", "task_too_large")
+        history = world.history_of(task)
+        assert [e.kind for e in history if e.kind in ("TaskFailed", "TaskReopened")] == ["TaskFailed", "TaskReopened"] * redrives + ["TaskFailed"]
+        check_history(history, result)
+    _, result = world.one("[[fake: steps=1 tokens=10+10]]")
+    assert result["status"] == "completed", "the worker goes on"
+
+
+def test_a_large_checkpoint_is_resumed_and_disturbs_nobody(make_world):
+    world = make_world(limits={"tool_answer": "4MiB"}, agents={"search": {"session_memory": False}})
+    worker = world.start()
+    task = new_task("[[fake: steps=4 tools=look tool_fail=huge latency@4=5s tokens=10+10]]")
+    world.submit(task)
+    wait_for("the last call", 60, lambda: len([c for c in world.calls(task) if c["kind"] == "model"]) == 4)
+    worker.kill()
+    worker = world.start()
+    result = world.result_of(task, 60)
+    assert (result["status"], result["steps_used"]) == ("completed", 4)
+    assert not worker.lines("redis.down")
+    check_history(world.history_of(task), result)
 
 
 def limit_topics(*topics):
