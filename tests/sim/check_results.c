@@ -21,20 +21,23 @@ static bool read_result(struct checker *c, struct seen_result *r)
 /* Poison answers for itself: its result comes from no history. */
 static bool is_poison(const struct seen_result *r) { return r->result.history.len == 0; }
 
-/* Of several records of one task in one transaction the first that fits: they can't be told apart. */
+/* Several records of one task in one transaction can be told apart only by their dead letters. */
 static struct verdict *answered_by(struct checker *c, const struct seen_result *r)
 {
+    bool failed_one = slice_is(r->result.status, "failed");
+    struct verdict *found = NULL;
+
     for (size_t i = 0; i < c->nverdicts; i++) {
         struct verdict *v = &c->verdicts[i];
         bool conflict = v->letter && slice_is(v->letter->code, "task_id_conflict");
 
-        if (v->txn != r->record->txn || v->result || !v->task || conflict ||
+        if (v->txn != r->record->txn || v->result || !v->task || conflict || is_poison(r) != (v->fed->kind == FEED_REFUSED) ||
             !slice_equal(v->task->fed.script.task_id, r->result.task_id) || v->fed->redrives != r->result.redrives)
             continue;
-        if (is_poison(r) == (v->fed->kind == FEED_REFUSED))
-            return v;
+        if (!found || (failed_one && v->letter && !found->letter) || (!failed_one && !v->letter && found->letter))
+            found = v;
     }
-    return NULL;
+    return found;
 }
 
 static void check_result(struct checker *c, struct seen_result *r)

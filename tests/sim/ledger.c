@@ -68,20 +68,20 @@ static struct ledger_cell *cell_of(struct ledger_task *t, int32_t seq)
     return &t->cells[seq];
 }
 
-static struct ledger_runner *runner_of(struct ledger_task *t, const struct sim_process *process)
+static struct ledger_runner *runner_of(struct ledger_task *t, const struct sim_process *process, uint64_t task)
 {
     for (size_t i = 0; i < t->nrunners; i++)
-        if (t->runners[i].process == process)
+        if (t->runners[i].process == process && t->runners[i].task == task)
             return &t->runners[i];
     if (t->nrunners == LEDGER_RUNNERS_MAX)
         bug("more than %d processes ran one task", LEDGER_RUNNERS_MAX);
-    t->runners[t->nrunners] = (struct ledger_runner){process, 0};
+    t->runners[t->nrunners] = (struct ledger_runner){process, task, 0};
     return &t->runners[t->nrunners++];
 }
 
-void ledger_informed(struct ledger_task *t, const struct sim_process *process, uint64_t call)
+void ledger_informed(struct ledger_task *t, const struct sim_process *process, uint64_t task, uint64_t call)
 {
-    struct ledger_runner *r = runner_of(t, process);
+    struct ledger_runner *r = runner_of(t, process, task);
 
     if (call > r->informed)
         r->informed = call;
@@ -127,11 +127,11 @@ void ledger_called(struct ledger *l, const struct http_exchange *x)
     sim_note("calls %s %d for %.*s/%d", x->host->kind == HOST_MODEL ? "model" : "tool", x->host->number, SLICE_FMT(x->task_id),
              x->seq);
     check_key(l, x);
-    runner = runner_of(t, process);
+    runner = runner_of(t, process, x->ticket.task);
     cell = cell_of(t, x->seq);
     check_saved(t, x);
     if (cell->stored && runner->informed >= cell->stored)
-        sim_violation("paid-again", "%.*s/%d is called although Redis told this worker that its answer is stored",
+        sim_violation("paid-again", "%.*s/%d is called although Redis told its runner that the answer is stored",
                       SLICE_FMT(x->task_id), x->seq);
     if (x->host->kind == HOST_MODEL && cell->told == process && cell->told_task == x->ticket.task && !t->fed.lost)
         sim_violation("paid-again", "%.*s/%d is called although this worker got a good answer for it", SLICE_FMT(x->task_id),

@@ -27,6 +27,7 @@ struct ledger_cell {
 /* One load of the task by one process. */
 struct ledger_runner {
     const struct sim_process *process;
+    uint64_t task;     /* number of the load: two records of one task_id may run in one process */
     uint64_t informed; /* the newest call of Redis that told it what is stored; 0: none yet */
 };
 
@@ -66,8 +67,8 @@ void ledger_called(struct ledger *l, const struct http_exchange *x);
 uint32_t ledger_carried_out(struct ledger *l, const struct http_exchange *x);
 void ledger_answered(struct ledger *l, const struct http_exchange *x);
 
-/* The process knows what was stored up to that call of Redis. */
-void ledger_informed(struct ledger_task *t, const struct sim_process *process, uint64_t call);
+/* That load of the task knows what was stored up to that call of Redis. */
+void ledger_informed(struct ledger_task *t, const struct sim_process *process, uint64_t task, uint64_t call);
 
 bool ledger_was_stored(const struct ledger_task *t, const struct digest *d);
 

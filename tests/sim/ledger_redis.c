@@ -76,14 +76,30 @@ void ledger_redis_answered(struct ledger *l, const struct redis_message *m)
     if (!t || m->reply.kind == REPLY_ERROR)
         return;
     if (m->op == CELLS_LOAD || m->op == CELLS_RECORD || m->op == CELLS_REDRIVE)
-        ledger_informed(t, m->port->process, m->call);
+        ledger_informed(t, m->port->process, m->task, m->call);
     t->loads += m->op == CELLS_LOAD;
+}
+
+/* What was stored and is there no more may be paid for again. A task that is done has no cells, and knows it by `done`. */
+static void forget_lost(struct ledger_task *t)
+{
+    struct store *store = redis_server_store(world_redis());
+    char key[256], field[16];
+
+    snprintf(key, sizeof key, "done:%.*s", SLICE_FMT(t->fed.script.task_id));
+    if (store_peek(store, sim_wall_ms(), slice_of(key), (struct slice){NULL, 0}).at)
+        return;
+    snprintf(key, sizeof key, "checkpoint:%.*s", SLICE_FMT(t->fed.script.task_id));
+    for (int seq = 0; seq < LEDGER_CELLS; seq++) {
+        snprintf(field, sizeof field, "%d", seq);
+        if (t->cells[seq].stored && !store_peek(store, sim_wall_ms(), slice_of(key), slice_of(field)).at)
+            t->cells[seq].stored = 0;
+    }
 }
 
 void ledger_redis_lost(struct ledger *l, struct slice key)
 {
     static const char *const kinds[] = {"checkpoint:", "done:", "claims:", "cancel:"};
-    struct store *store = redis_server_store(world_redis());
 
     l->redis_losses++;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -92,12 +108,6 @@ void ledger_redis_lost(struct ledger *l, struct slice key)
         if (!t)
             continue;
         t->fed.lost++;
-        for (int seq = 0; i == 0 && seq < LEDGER_CELLS; seq++) {
-            char field[16];
-
-            snprintf(field, sizeof field, "%d", seq);
-            if (!store_peek(store, sim_wall_ms(), key, slice_of(field)).at)
-                t->cells[seq].stored = 0;
-        }
+        forget_lost(t);
     }
 }

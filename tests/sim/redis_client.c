@@ -261,6 +261,7 @@ static void submit(struct redis *r, struct call *call, int script, int op, const
                                 .number = call->number,
                                 .script = script,
                                 .op = op,
+                                .task = call->ticket.task,
                                 .nkeys = counts[0],
                                 .nargs = counts[1]};
     m->args = memory_take(memory, (counts[0] + counts[1]) * sizeof *m->args);

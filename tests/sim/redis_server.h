@@ -23,6 +23,7 @@ struct redis_message {
     struct slice *args;
     size_t nkeys, nargs; /* keys first */
     struct reply reply;
+    uint64_t task; /* of the ticket */
     int op;        /* enum cells_op of a script */
     uint64_t call; /* number under which the server carried it out */
     bool cut;      /* not an answer: the connection has ended */

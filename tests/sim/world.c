@@ -55,6 +55,8 @@ void world_heal(void)
 {
     it.healed = true;
     it.registry_out_until = 0;
+    for (size_t i = 0; i < it.ledger->ntasks; i++)
+        it.ledger->tasks[i]->fed.script.failing = false; /* with nobody else served it would wait for ever, as it should */
     http_hosts_heal();
     redis_server_heal(it.redis);
 }
