@@ -168,7 +168,7 @@ def test_records_are_cloud_events_keyed_by_session_and_traced(world):
         assert record.key.decode() == data["session_id"]
         assert record.header("ce_specversion") == "1.0"
         assert record.header("ce_type") == f"com.myco.agents.v1.{name}"
-        assert record.header("ce_source") == "stepmill/search"
+        assert record.header("ce_source") == ("stepmill/search" if "seq" in data else "stepmill/search/results")
         assert record.header("content-type") == "application/avro"
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record.header("ce_time"))
         task_id, _, digest = record.header("ce_id").split("/")

@@ -174,8 +174,11 @@ def test_records_that_kafka_refuses_are_counted_and_stop_the_rest(world):
         done.result(20)
     sent = [{"prompt": "".join(random.choices("0123456789abcdef", k=20000)), "session_id": "s"} for _ in range(2000)]
     done = world.stepmill("produce", "--agent", "search", "--stdin", stdin=lines_of(*sent), expect=1)
-    assert "larger than the topic" in done.stderr and "more were not acknowledged" in done.stderr and not done.stdout
-    assert len(re.findall("was not acknowledged", done.stderr)) == 10
+    said = len(re.findall("was not acknowledged", done.stderr))
+    assert "larger than the topic" in done.stderr and not done.stdout
+    if TIME_FACTOR == 1:  # a slow producer has fewer under way when the first is refused
+        assert said == 10 and "more were not acknowledged" in done.stderr
+    assert 1 <= said <= 10
     world.stepmill("produce", "--agent", "search", "--prompt", "small")
 
 
