@@ -8,7 +8,12 @@
 #include "stepmill/cascade.h"
 #include "stepmill/random.h"
 
-enum { RETRY_MIN_MS = 1000, RETRY_MAX_MS = 15000 };
+enum {
+    RETRY_MIN_MS = 1000,
+    RETRY_MAX_MS = 15000,
+    ESCAPED = 3, /* how much longer a schema may be in an answer: \uXXXX for two bytes */
+    ANSWER_ROOM = 64 * 1024,
+};
 
 static struct error no_memory(void)
 {
@@ -57,6 +62,7 @@ struct error registry_new(const struct registry_options *options, struct registr
     r->client = options->client;
     r->log = options->log;
     r->limits = options->limits;
+    r->longest_answer = ESCAPED * options->limits.bytes + ANSWER_ROOM;
     r->timeout_ms = c->timeout_ms;
     random_bytes(&r->seed, sizeof r->seed);
     error = set_credentials(r, c);

@@ -5,7 +5,7 @@
 
 #include "registry_private.h"
 
-enum { BODY_MAX = 1024 * 1024 };
+enum { BODY_MAX = 1024 * 1024, LISTS_MAX = 4 * 1024 * 1024 };
 
 struct wait {
     bool done;
@@ -54,6 +54,8 @@ static struct error call(struct registry *r, const char *method, struct buf *pat
     struct error error;
 
     *answer = NULL;
+    if (r->longest_answer < LISTS_MAX)
+        r->longest_answer = LISTS_MAX;
     registry_ask(r, method, path, body, take_answer, &w);
     while (!w.done)
         loop_turn(r->loop, true);

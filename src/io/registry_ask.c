@@ -6,7 +6,7 @@
 #include "registry_private.h"
 #include "stepmill/json.h"
 
-enum { BODY_MAX = 4 * 1024 * 1024, BODY_ROOM = 64 * 1024 };
+enum { BEGIN = 4096 }; /* of an answer: its first members */
 
 /* Lives from http_send to its completion. */
 struct request {
@@ -52,18 +52,13 @@ static struct error classify(const struct http_answer *a, const json_t *body)
     return error_make(CLASS_WAIT, "registry_failed", "the schema registry gave an answer that is none");
 }
 
-/* A schema is escaped in the answer: almost twice as long at worst. */
-static size_t longest_body(const struct registry *r)
-{
-    size_t escaped = 2 * r->limits.bytes + BODY_ROOM;
-
-    return escaped > BODY_MAX ? escaped : BODY_MAX;
-}
-
-/* The registry's own answer, but longer than any schema that we take; an endless page of somebody else is none. */
+/* The registry's own answer, but longer than any schema that we take; what somebody else says without end is an outage. */
 static bool is_too_large(const struct http_answer *a)
 {
-    return a->error.code && !strcmp(a->error.code, "too_large") && a->status == 200 && a->body.len && a->body.at[0] == '{';
+    size_t begin = a->body.len < BEGIN ? a->body.len : BEGIN;
+
+    return a->error.code && !strcmp(a->error.code, "too_large") && a->status == 200 && begin && a->body.at[0] == '{' &&
+           memmem(a->body.at, begin, "\"schema\"", 8);
 }
 
 static void answered(void *ctx, const struct http_answer *a)
@@ -120,7 +115,7 @@ void registry_ask(struct registry *r, const char *method, struct buf *path, stru
                                                   .body = body ? &q->body_part : NULL,
                                                   .body_parts = body ? 1 : 0,
                                                   .timeout_ms = r->timeout_ms,
-                                                  .max_body = longest_body(r),
+                                                  .max_body = r->longest_answer,
                                                   .done = answered,
                                                   .ctx = q});
 }

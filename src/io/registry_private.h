@@ -69,6 +69,7 @@ struct registry {
     char *authorization; /* NULL: none */
     int64_t timeout_ms;
     struct schema_limits limits;
+    size_t longest_answer; /* in bytes; what is longer holds no schema that we take, and would be long to parse */
     struct subject *subjects[REGISTRY_SUBJECTS_MAX];
     size_t nsubjects;
     struct entry *entries;
