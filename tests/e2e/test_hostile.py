@@ -307,6 +307,8 @@ def outages(world):
         "no schema": lambda h: as_json(h, {"error_code": 40403}),
         "two schemas": lambda h: as_json(h, b'{"schema":"\\"string\\"","schema":"\\"int\\""}'),
         "100,000 brackets": lambda h: as_json(h, b"[" * 100_000),
+        "4 MB of members": lambda h: as_json(h, {f"m{i}": i for i in range(200_000)}),
+        "700 KB of members": lambda h: as_json(h, {f"m{i}": i for i in range(40_000)}),
         "nothing": lambda h: as_json(h, b""),
         "half of it": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"schema\":"),
         "not HTTP": raw(b"SSH-2.0-OpenSSH\r\n"),
@@ -337,6 +339,8 @@ def test_a_registry_that_answers_nonsense_is_waited_for(world, sent):
     assert len(world.dlq.all()) == letters, "an outage is no poison"
     assert not [r for t in waiting.values() for r in world.results.of_task(t["task_id"])]
     assert worker.get("/livez")[0] == 200 and worker.metric("stepmill_tasks", state="fetching") >= len(ids) - 1
+    if TIME_FACTOR == 1:
+        assert worker.metric("stepmill_loop_slow_turns") == 0
     for schema_id in ids.values():
         world.registry.heal(schema_id)
     for name, task in waiting.items():
