@@ -151,6 +151,9 @@ LONE_ROWS = [
     ("usage of 1e999", said(chat({"content": "x"})[:-1] + ',"usage":{"prompt_tokens":1e999,"completion_tokens":1}}')),
     ("usage of 2^31", said(chat({"content": "x"}, usage={"prompt_tokens": 2 ** 31 - 1, "completion_tokens": 2 ** 31 - 1}))),
     ("a model's name of 100 KB", said(json.dumps({**json.loads(chat({"content": "x"})), "model": "m\r\n" * 33_000}))),
+    ("30,000 parts of content", said(chat({"content": [{"type": "text", "text": "x"}] * 30_000}))),
+    ("150,000 escapes", said(chat({"content": "x"}).replace('"x"', '"' + "\\u0041" * 150_000 + '"'))),
+    ("60,000 members", said(chat({"content": "x", **{f"m{i}": 0 for i in range(60_000)}}))),
     ("a finish_reason of 100 KB", said(chat({"content": "x"}).replace('"stop"', json.dumps("s" * 100_000)))),
 ]
 
@@ -181,6 +184,7 @@ def test_what_became_of_them(world, lone):
     assert result["a NUL in the answer"]["output"] == "a\0b\r\n\u2028"
     assert result["10,000 tool calls"]["tool_calls"] == 32
     assert answered(world, lone["10,000 tool calls"])[0]["tool_calls_refused"] == 9_968
+    assert (result["30,000 parts of content"]["output"], result["150,000 escapes"]["output"]) == ("x" * 30_000, "A" * 150_000)
     assert result["usage of 2^31"]["error"] == "token_budget_exceeded"
     assert 0 < result["usage beyond all numbers"]["tokens_used"] < 10_000, "estimated"
     for name, outcome in (("a tool's name of 100 KB", "refused"), ("a tool's name with quotes", "refused"), ("an id of 30 KB", "ok"),
