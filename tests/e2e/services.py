@@ -1,6 +1,7 @@
 """Services of a test's own, to be taken away, given back, or guarded: Redis, a proxy before a shared service, registry, Kafka."""
 import os
 import random
+import re
 import select
 import shutil
 import socket
@@ -157,7 +158,6 @@ def address_of(url, default_port=80):
     return parts.hostname, parts.port or default_port
 
 
-
 class Certificates:
     """A certificate authority and a server's certificate for 127.0.0.1, made by openssl."""
 
@@ -176,20 +176,17 @@ class Certificates:
         self.both.write_text(self.key.read_text() + self.certificate.read_text())
 
 
-class GuardedRegistry:
-    """Passes requests on to the registry if they carry the right Authorization; answers 401 else."""
+class RegistryFront:
+    """Passes requests on to the registry, except those that `refuse` answers: (status, JSON), or None."""
 
-    def __init__(self, target, authorization):
-        guard = self
-
+    def __init__(self, target, refuse):
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def serve(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                guard.seen.append(self.headers.get("Authorization"))
-                if guard.seen[-1] != authorization:
-                    status, kind, text = 401, "application/json", b'{"error_code":40101,"message":"Unauthorized"}'
+                if refusal := refuse(self):
+                    status, kind, text = refusal[0], "application/json", refusal[1]
                 else:
                     answer = requests.request(self.command, target + self.path, data=body, timeout=20,
                                               headers={"Content-Type": self.headers.get("Content-Type") or "application/json"})
@@ -205,7 +202,6 @@ class GuardedRegistry:
             def log_message(self, *_):
                 pass
 
-        self.seen = []
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -214,6 +210,30 @@ class GuardedRegistry:
     def close(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+class GuardedRegistry(RegistryFront):
+    """Lets in who carries the right Authorization; answers 401 else."""
+
+    def __init__(self, target, authorization):
+        self.seen, self.authorization = [], authorization
+        super().__init__(target, self.refuse)
+
+    def refuse(self, request):
+        self.seen.append(request.headers.get("Authorization"))
+        return None if self.seen[-1] == self.authorization else (401, b'{"error_code":40101,"message":"Unauthorized"}')
+
+
+class HoldingRegistry(RegistryFront):
+    """Cannot say (503) what the schema ids in `held` mean: their records are stuck until it can."""
+
+    def __init__(self, target):
+        self.held = set()
+        super().__init__(target, self.refuse)
+
+    def refuse(self, request):
+        asked = re.search(r"/schemas/ids/(\d+)", request.path)
+        return (503, b'{"error_code":50301,"message":"Not now"}') if asked and int(asked[1]) in self.held else None
 
 
 class OwnStack:

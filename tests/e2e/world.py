@@ -224,8 +224,9 @@ class World:
                   *(self.topic(t) for t in ("results", "events", "dlq", "dlq.actions", "definitions"))]
         admin = AdminClient({"bootstrap.servers": self.broker})
         deleted = admin.delete_topics(topics, operation_timeout=0)
-        for key in self.redis.scan_iter(f"{self.name}:*", count=1000):
-            self.redis.delete(key)
+        keys = list(self.redis.scan_iter(f"{self.name}:*", count=1000))
+        for at in range(0, len(keys), 1000):
+            self.redis.unlink(*keys[at:at + 1000])
         self.redis.close()
         for future in deleted.values():
             future.exception(20)  # a topic that was never made is no trouble
