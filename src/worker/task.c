@@ -97,15 +97,17 @@ void task_arm(struct task *t)
 {
     int64_t now = loop_now_ms(t->worker->loop);
     int64_t at = INT64_MAX;
+    /* Before it is loaded nothing can be written of it, and once its end is decided or written nothing more: a deadline that
+     * passed would ring without end. */
+    bool may_end = t->loaded && !t->ending && t->history.phase != HISTORY_ENDED;
 
     if (t->state == TASK_GONE || t->state == TASK_SETTLING) {
         loop_timer_cancel(&t->timer);
         return;
     }
-    /* Before it is loaded nothing can be written of it, and a deadline that passed would ring without end. */
-    if (t->loaded && t->state != TASK_WAITING && t->deadline_ms && !t->ending)
+    if (may_end && t->state != TASK_WAITING && t->deadline_ms)
         earlier(&at, t->deadline_ms);
-    if (t->loaded && t->deadline_at_ms >= 0 && !t->ending) {
+    if (may_end && t->deadline_at_ms >= 0) {
         int64_t left = t->deadline_at_ms - clock_wall_ms();
 
         earlier(&at, now + (left > 0 ? left : 0));
