@@ -1,5 +1,6 @@
 /* Checks every commit of offsets: by a member, within the limit, readable, and never taking back what was finished. */
 #include "check_private.h"
+#include "stepmill/error.h"
 
 enum { PARTITIONS_MAX = 32, METADATA_MAX = 4000 };
 

