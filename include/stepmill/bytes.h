@@ -44,10 +44,20 @@ static inline struct slice buf_slice(const struct buf *b) { return (struct slice
 
 /* Room for `n` more bytes at the returned address (then add to `len`), or NULL with `failed` set. */
 char *buf_reserve(struct buf *b, size_t n);
-void buf_put(struct buf *b, const void *bytes, size_t n);
-void buf_put_slice(struct buf *b, struct slice s);
-void buf_put_text(struct buf *b, const char *text);
-void buf_put_byte(struct buf *b, char byte);
+/* Inline, because a task is written in thousands of small pieces: where there is room, a copy is all that happens. */
+static inline void buf_put(struct buf *b, const void *bytes, size_t n)
+{
+    char *at = !b->failed && n <= b->room - b->len && b->at ? b->at + b->len : buf_reserve(b, n);
+
+    if (!at)
+        return;
+    if (n)
+        memcpy(at, bytes, n);
+    b->len += n;
+}
+static inline void buf_put_slice(struct buf *b, struct slice s) { buf_put(b, s.at, s.len); }
+static inline void buf_put_text(struct buf *b, const char *text) { buf_put(b, text, strlen(text)); }
+static inline void buf_put_byte(struct buf *b, char byte) { buf_put(b, &byte, 1); }
 void buf_put_int(struct buf *b, int64_t v); /* decimal */
 __attribute__((format(printf, 2, 3))) void buf_printf(struct buf *b, const char *format, ...);
 /* The text with a terminator (which is not counted in len); "" when failed. */
