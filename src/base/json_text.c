@@ -34,29 +34,54 @@ size_t json_escape(const char *at, const char *end, uint32_t *c)
     return low >= 0xdc00 && low <= 0xdfff ? JSON_ESCAPE_LONGEST : 0;
 }
 
+/* Copies what stands before the next backslash; eight bytes a turn, since an escape stands in every other line of prose. `*to`
+ * has room for all that is left. */
+static const char *copy_to_backslash(const char *at, const char *end, char **to)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = UINT64_C(0x8080808080808080);
+    char *out = *to;
+
+    for (; end - at >= 8; at += 8, out += 8) {
+        uint64_t word, other;
+
+        memcpy(out, at, 8);
+        memcpy(&word, at, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        word = __builtin_bswap64(word);
+#endif
+        other = word ^ ones * '\\';
+        other = (other - ones) & ~other & tops;
+        if (other) {
+            *to = out + (__builtin_ctzll(other) >> 3);
+            return at + (__builtin_ctzll(other) >> 3);
+        }
+    }
+    while (at < end && *at != '\\')
+        *out++ = *at++;
+    *to = out;
+    return at;
+}
+
 size_t json_unescape_raw(struct slice raw, char *to)
 {
     const char *at = raw.at, *end = at + raw.len;
     char *out = to;
 
-    while (at < end) {
-        const char *stop = memchr(at, '\\', (size_t)(end - at));
-        size_t plain = (size_t)((stop ? stop : end) - at), escape;
+    while ((at = copy_to_backslash(at, end, &out)) < end) {
         struct buf one;
         uint32_t c;
+        size_t escape = json_escape(at, end, &c);
 
-        memcpy(out, at, plain);
-        out += plain;
-        at += plain;
-        if (!stop)
-            break;
-        escape = json_escape(at, end, &c);
         if (!escape)
             break; /* not what the scanner let through */
         /* Every escape is at least as long as its character, so this stays within raw.len bytes. */
         one = (struct buf){.at = out, .room = (size_t)(end - at), .max = (size_t)(end - at)};
-        utf8_put_char(&one, c);
-        out += one.len;
+        if (c < 0x80)
+            *out++ = (char)c;
+        else {
+            utf8_put_char(&one, c);
+            out += one.len;
+        }
         at += escape;
     }
     return (size_t)(out - to);
@@ -110,47 +135,72 @@ static size_t write_escape(char to[6], char c)
     return name ? 2 : 6;
 }
 
-/* The escaped form of `s`, written to `to` if it is not NULL; returns its length. */
-static size_t escape(struct slice s, char *to)
+enum { ESCAPED_AT_ONCE = 64, ESCAPE_ROOM = 6 * ESCAPED_AT_ONCE + 16 };
+
+/* One character that is not plain; moves `*at` behind it. Returns the length of what it becomes. */
+static size_t put_special(char to[6], const char **at, const char *end)
 {
-    const char *at = s.at, *end = at + s.len;
-    size_t len = 0;
+    size_t n;
 
-    while (at < end) {
-        const char *run = at;
-        char replacement[6] = "\xef\xbf\xbd";
-        size_t n = 0;
-
-        /* A run goes on through whole characters: text in other scripts is copied in pieces as long as any. */
-        while ((at = json_plain_end(at, end)) < end && (unsigned char)*at >= 0x80 && (n = utf8_char(at, end)))
-            at += n;
-        if (to)
-            memcpy(to + len, run, (size_t)(at - run));
-        len += (size_t)(at - run);
-        if (at == end)
-            break;
-        if ((unsigned char)*at >= 0x80) {
-            n = 3;
-            run = at + utf8_bad(at, end);
-        } else {
-            n = write_escape(replacement, *at);
-            run = at + 1;
-        }
-        if (to)
-            memcpy(to + len, replacement, n);
-        len += n;
-        at = run;
+    if ((unsigned char)**at < 0x80)
+        return write_escape(to, *(*at)++);
+    n = utf8_char(*at, end);
+    if (!n) {
+        *at += utf8_bad(*at, end);
+        memcpy(to, "\xef\xbf\xbd", 3);
+        return 3;
     }
-    return len;
+    for (size_t i = 0; i < n; i++)
+        to[i] = *(*at)++;
+    return n;
+}
+
+/* Escapes from `*at` to `stop`, or as far behind it as one step goes; `to` has ESCAPE_ROOM for the ESCAPED_AT_ONCE bytes before
+ * `stop`. Eight bytes are copied before they are looked at: nearly all of them stay. */
+static size_t escape(const char **from, const char *stop, const char *end, char *to)
+{
+    const char *at = *from;
+    char *out = to;
+
+    while (at < stop) {
+        if (end - at >= 8) {
+            uint64_t special = json_not_plain(at);
+            size_t plain = special ? (size_t)__builtin_ctzll(special) >> 3 : 8;
+
+            memcpy(out, at, 8);
+            out += plain;
+            at += plain;
+            if (!special)
+                continue;
+        } else if (json_plain_end(at, at + 1) > at) {
+            *out++ = *at++;
+            continue;
+        }
+        out += put_special(out, &at, end);
+    }
+    *from = at;
+    return (size_t)(out - to);
 }
 
 void json_put_escaped(struct buf *to, struct slice s)
 {
-    /* Measured first: a ceiling then refuses the whole string, and writing needs no check for each piece. */
-    char *at = s.len ? buf_reserve(to, escape(s, NULL)) : NULL;
+    const char *at = s.at, *end = at + s.len;
+    size_t before = to->len;
 
-    if (at)
-        to->len += escape(s, at);
+    if (s.len > ESCAPED_AT_ONCE)
+        buf_reserve(to, s.len); /* at once what it takes at least */
+    while (at < end && !to->failed) {
+        const char *stop = end - at > ESCAPED_AT_ONCE ? at + ESCAPED_AT_ONCE : end;
+        char few[ESCAPE_ROOM];
+
+        /* Near its ceiling a buffer has room for what is written and no more. */
+        if (to->max - to->len >= ESCAPE_ROOM && buf_reserve(to, ESCAPE_ROOM))
+            to->len += escape(&at, stop, end, to->at + to->len);
+        else
+            buf_put(to, few, escape(&at, stop, end, few));
+    }
+    if (to->failed) /* the whole string or nothing of it */
+        to->len = before;
 }
 
 void json_put_string(struct buf *to, struct slice s)
