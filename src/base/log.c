@@ -2,30 +2,29 @@
 #include "stepmill/log.h"
 
 #include <math.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "stepmill/clock.h"
 #include "stepmill/json.h"
+#include "stepmill/time_text.h"
 
-enum { LINE_MAX_BYTES = 16384, TEXT_MAX_BYTES = 1024 };
+enum { LINE_MAX_BYTES = 16384, LINE_USUAL_BYTES = 1024, TEXT_MAX_BYTES = 1024 };
 
 static void put_time(struct buf *line)
 {
-    int64_t ms = clock_wall_ms();
-    time_t seconds = (time_t)(ms / 1000);
-    struct tm utc;
+    char now[TIME_STAMP_LEN];
 
-    gmtime_r(&seconds, &utc);
-    buf_printf(line, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-               utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(ms % 1000));
+    time_stamp(now, clock_wall_ms());
+    buf_put_text(line, "{\"time\":\"");
+    buf_put(line, now, sizeof now);
+    buf_put_byte(line, '"');
 }
 
 static void put_field(struct buf *line, const struct log_field *f)
 {
-    buf_put_byte(line, ',');
-    json_put_string(line, slice_of(f->name));
-    buf_put_byte(line, ':');
+    buf_put_text(line, ",\"");
+    buf_put_text(line, f->name);
+    buf_put_text(line, "\":");
     if (f->kind == LOG_KIND_INT)
         buf_put_int(line, f->integer);
     else if (f->kind == LOG_KIND_BOOL)
@@ -43,8 +42,13 @@ void log_write(const struct log *log, enum log_level level, const char *event, s
     static const char *const levels[] = {"debug", "info", "warn", "error"};
     struct buf line = BUF(LINE_MAX_BYTES);
 
+    buf_reserve(&line, LINE_USUAL_BYTES);
     put_time(&line);
-    buf_printf(&line, ",\"level\":\"%s\",\"role\":\"%s\",\"event\":", levels[level], log->role ? log->role : "stepmill");
+    buf_put_text(&line, ",\"level\":\"");
+    buf_put_text(&line, levels[level]);
+    buf_put_text(&line, "\",\"role\":\"");
+    buf_put_text(&line, log->role ? log->role : "stepmill");
+    buf_put_text(&line, "\",\"event\":");
     json_put_string(&line, slice_of(event));
     for (size_t i = 0; i < n && line.len < LINE_MAX_BYTES - 8 * TEXT_MAX_BYTES; i++)
         put_field(&line, &fields[i]);

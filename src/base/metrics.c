@@ -140,15 +140,15 @@ static size_t join(const struct metric_family *f, const struct slice *values, ch
         size_t at = 0;
 
         while (at < v.len) {
-            size_t len = utf8_char(v.at + at, v.at + v.len);
+            size_t len = (uint8_t)v.at[at] < 0x80 ? 1 : utf8_char(v.at + at, v.at + v.len);
             size_t taken = len ? len : 1;
 
             if (at + taken > METRIC_VALUE_MAX)
                 break;
-            if (len && v.at[at])
+            if (len > 1)
                 memcpy(text + n, v.at + at, len);
             else
-                text[n] = '?';
+                text[n] = len && v.at[at] ? v.at[at] : '?';
             n += taken;
             at += taken;
         }

@@ -129,3 +129,52 @@ void time_write(char text[TIME_TEXT_SIZE], int64_t ms, int64_t now_ms)
         strftime(text, TIME_TEXT_SIZE, "%Y-%m-%d %H:%M:%S", &utc);
     }
 }
+
+static int64_t within_calendar(int64_t ms) { return ms < 0 ? 0 : ms >= YEAR_10000_MS ? YEAR_10000_MS - 1 : ms; }
+
+/* The date by arithmetic: gmtime takes a lock and reads its zone's file's date, and each task asks a dozen times. Counted from
+ * 1 March of year 0, so that the day a leap year adds is a year's last: eras of 400 years have the same number of days each. */
+static void date_of(int64_t ms, int *year, int *month, int *day)
+{
+    enum { DAYS_TO_1970 = 719468, ERA_DAYS = 146097, CENTURY_DAYS = 36524, YEARS4_DAYS = 1461 };
+    int days = (int)(ms / DAY_MS) + DAYS_TO_1970;
+    int in_era = days % ERA_DAYS;
+    int in_era_year = (in_era - in_era / (YEARS4_DAYS - 1) + in_era / CENTURY_DAYS - in_era / (ERA_DAYS - 1)) / 365;
+    int in_year = in_era - (365 * in_era_year + in_era_year / 4 - in_era_year / 100);
+    int since_march = (5 * in_year + 2) / 153; /* five months have 153 days, whichever from March, August or January */
+
+    *day = in_year - (153 * since_march + 2) / 5 + 1;
+    *month = since_march < 10 ? since_march + 3 : since_march - 9;
+    *year = days / ERA_DAYS * 400 + in_era_year + (*month <= 2);
+}
+
+static void put_digits(char *at, int value, int n)
+{
+    for (int i = n; i-- > 0; value /= 10)
+        at[i] = (char)('0' + value % 10);
+}
+
+void time_stamp(char text[TIME_STAMP_LEN], int64_t ms)
+{
+    int year, month, day, rest;
+
+    ms = within_calendar(ms);
+    rest = (int)(ms % DAY_MS);
+    date_of(ms, &year, &month, &day);
+    memcpy(text, "0000-00-00T00:00:00.000Z", TIME_STAMP_LEN);
+    put_digits(text, year, 4);
+    put_digits(text + 5, month, 2);
+    put_digits(text + 8, day, 2);
+    put_digits(text + 11, rest / 3600000, 2);
+    put_digits(text + 14, rest / 60000 % 60, 2);
+    put_digits(text + 17, rest / 1000 % 60, 2);
+    put_digits(text + 20, rest % 1000, 3);
+}
+
+int32_t time_day(int64_t ms)
+{
+    int year, month, day;
+
+    date_of(within_calendar(ms), &year, &month, &day);
+    return year * 10000 + month * 100 + day;
+}

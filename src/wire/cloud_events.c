@@ -1,7 +1,7 @@
 /* CloudEvents headers of results and events. */
 #include "stepmill/cloud_events.h"
 
-#include <time.h>
+#include "stepmill/time_text.h"
 
 enum { TEXT_MAX = 1024, FIXED_MAX = 128 /* all but task id, agent and type */ };
 
@@ -12,15 +12,16 @@ static char *put(char *at, struct slice s)
     return at + s.len;
 }
 
-/* At least `width` digits. */
-static char *put_number(char *at, uint32_t n, int width)
+static char *put_number(char *at, uint32_t n)
 {
     char digits[10];
-    int i = 10;
+    size_t i = sizeof digits;
 
-    for (; n || width > 0; n /= 10, width--)
+    do {
         digits[--i] = (char)('0' + n % 10);
-    return put(at, (struct slice){digits + i, (size_t)(10 - i)});
+        n /= 10;
+    } while (n);
+    return put(at, (struct slice){digits + i, sizeof digits - i});
 }
 
 static char *put_id(char *at, struct slice task_id, int32_t seq, const struct digest *digest)
@@ -29,24 +30,8 @@ static char *put_id(char *at, struct slice task_id, int32_t seq, const struct di
 
     digest_text(hex, digest);
     at = put(put(at, task_id), SLICE("/"));
-    at = put_number(at, (uint32_t)seq, 1);
+    at = put_number(at, (uint32_t)seq);
     return put(put(at, SLICE("/")), (struct slice){hex, 2 * DIGEST_SIZE});
-}
-
-/* 2026-01-01T00:00:00.123Z */
-static char *put_time(char *at, int64_t at_ms)
-{
-    time_t seconds = (time_t)(at_ms / 1000);
-    struct tm utc;
-
-    gmtime_r(&seconds, &utc);
-    at = put(put_number(at, (uint32_t)(utc.tm_year + 1900), 4), SLICE("-"));
-    at = put(put_number(at, (uint32_t)(utc.tm_mon + 1), 2), SLICE("-"));
-    at = put(put_number(at, (uint32_t)utc.tm_mday, 2), SLICE("T"));
-    at = put(put_number(at, (uint32_t)utc.tm_hour, 2), SLICE(":"));
-    at = put(put_number(at, (uint32_t)utc.tm_min, 2), SLICE(":"));
-    at = put(put_number(at, (uint32_t)utc.tm_sec, 2), SLICE("."));
-    return put(put_number(at, (uint32_t)(at_ms % 1000), 3), SLICE("Z"));
 }
 
 /* Written on the stack and copied at once: six records of each task pass here. */
@@ -63,7 +48,8 @@ bool cloud_event_headers(struct kafka_header headers[CLOUD_EVENT_HEADERS], struc
     ends[1] = put_id(ends[0], task_id, seq, digest);
     ends[2] = put(put(ends[1], SLICE("stepmill/")), agent);
     ends[3] = put(put(ends[2], SLICE("com.myco.agents.v1.")), slice_of(type));
-    ends[4] = put_time(ends[3], at_ms);
+    ends[4] = ends[3] + TIME_STAMP_LEN;
+    time_stamp(ends[3], at_ms);
     copy = arena_copy(arena, (struct slice){text, (size_t)(ends[4] - text)});
     headers[0] = (struct kafka_header){SLICE("ce_specversion"), SLICE("1.0")};
     for (size_t i = 0; copy.at && i < 4; i++)

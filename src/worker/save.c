@@ -1,9 +1,9 @@
 /* Cells go to Redis before the next step begins; whoever lost a race adopts what is stored (DELIVERY §2). */
 #include <stdlib.h>
-#include <time.h>
 
 #include "stepmill/clock.h"
 #include "stepmill/session_turn.h"
+#include "stepmill/time_text.h"
 #include "worker.h"
 
 bool task_has_unsaved(const struct task *t)
@@ -12,15 +12,6 @@ bool task_has_unsaved(const struct task *t)
         if (t->history.cells[i].bytes.at && t->history.cells[i].state != CELL_STORED)
             return true;
     return false;
-}
-
-static int32_t utc_day(int64_t at_us)
-{
-    time_t seconds = (time_t)(at_us / 1000000);
-    struct tm utc;
-
-    gmtime_r(&seconds, &utc);
-    return (utc.tm_year + 1900) * 10000 + (utc.tm_mon + 1) * 100 + utc.tm_mday;
 }
 
 static void set_parents(const struct history *h, struct cells_write *write)
@@ -102,7 +93,7 @@ static void send(struct task *t, bool whole)
         write->cell = h->cells[i];
         set_parents(h, write);
         write->tokens = i == t->writing.model_seq ? t->writing.model_tokens : 0;
-        write->day = utc_day(clock_wall_us());
+        write->day = time_day(clock_wall_ms());
         if (h->cells[i].state == CELL_LOCAL)
             h->cells[i].state = CELL_SENT;
         record.ncells++;

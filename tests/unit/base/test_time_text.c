@@ -5,7 +5,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "stepmill/time_text.h"
 
@@ -146,12 +148,40 @@ static void today_is_written_short(void **state)
     }
 }
 
+/* Against the C library's calendar, every day to the end of year 9999. */
+static void machines_get_the_date_of_the_calendar(void **state)
+{
+    char text[TIME_STAMP_LEN + 1] = "", want[96];
+
+    (void)state;
+    for (int64_t day = 0; day < 2932897; day++) {
+        int64_t ms = day * 86400000 + day * 7919 % 86400000;
+        time_t seconds = (time_t)(ms / 1000);
+        struct tm utc;
+
+        gmtime_r(&seconds, &utc);
+        if (time_day(ms) != (utc.tm_year + 1900) * 10000 + (utc.tm_mon + 1) * 100 + utc.tm_mday)
+            fail_msg("day %lld is not %d", (long long)day, time_day(ms));
+        if (day % 97)
+            continue;
+        snprintf(want, sizeof want, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
+                 utc.tm_hour, utc.tm_min, utc.tm_sec, (int)(ms % 1000));
+        time_stamp(text, ms);
+        assert_string_equal(text, want);
+    }
+    time_stamp(text, -1);
+    assert_string_equal(text, "1970-01-01T00:00:00.000Z");
+    time_stamp(text, INT64_MAX);
+    assert_string_equal(text, "9999-12-31T23:59:59.999Z");
+    assert_int_equal(time_day(INT64_MIN), 19700101);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_is_read),       cmocka_unit_test(a_duration_goes_back_or_ahead),
         cmocka_unit_test(anything_else_is_refused), cmocka_unit_test(every_cut_of_a_time_is_refused),
-        cmocka_unit_test(today_is_written_short),
+        cmocka_unit_test(today_is_written_short),   cmocka_unit_test(machines_get_the_date_of_the_calendar),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
