@@ -57,7 +57,9 @@ struct error http_client_new(struct loop *l, const struct log *log, const struct
         c->loop = l;
         c->log = log;
         c->share = curl_share_init();
-        c->user_agent = strdup(options && options->user_agent ? options->user_agent : "stepmill/" STEPMILL_VERSION);
+        if (asprintf(&c->user_agent, "User-Agent: %s",
+                     options && options->user_agent ? options->user_agent : "stepmill/" STEPMILL_VERSION) < 0)
+            c->user_agent = NULL;
         c->max_connections = options && options->max_connections ? options->max_connections : default_connections();
         loop_timer_init(&c->deliver, l, on_deliver, c);
     }

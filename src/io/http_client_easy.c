@@ -7,6 +7,7 @@
 enum {
     RECEIVE_BUFFER = 4096,   /* per running request: answers of models are a few KB */
     SEND_BUFFER = 16 * 1024, /* the least curl allows */
+    USUAL_HEAD = 1000,       /* of an answer */
     CONNECTION_AGE_S = 50,   /* an idle connection older than this is not used: servers commonly close at 60 */
 };
 
@@ -27,6 +28,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *ctx)
         r->head_complete = true;
         return len;
     }
+    if (!r->head.at)
+        buf_reserve(&r->head, r->head.max < USUAL_HEAD ? r->head.max : USUAL_HEAD);
     buf_put(&r->head, line, len);
     r->too_large = r->head.failed;
     return r->head.failed ? 0 : len;
@@ -105,7 +108,6 @@ static void set_endpoint(CURL *easy, const struct http_endpoint *e)
 {
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, e->client->user_agent);
     curl_easy_setopt(easy, CURLOPT_SHARE, e->client->share);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BUFFER);
@@ -125,6 +127,8 @@ static void set_endpoint(CURL *easy, const struct http_endpoint *e)
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
     if (e->proxy)
         curl_easy_setopt(easy, CURLOPT_PROXY, e->proxy);
+    if (e->proxy && !*e->proxy)
+        curl_easy_setopt(easy, CURLOPT_NOPROXY, "*"); /* else curl asks the environment, for each request */
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                      e->is_tls && !e->http1_only ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
     if (e->ca_file) {
@@ -150,7 +154,8 @@ static CURLcode set_body(CURL *easy, const struct request *r)
         /* One part: curl sends it from where it is, with the head in one packet if it is small. More: by on_read. */
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, r->body_size == 0 ? "" : r->body_parts == 1 ? r->body[0].at : NULL);
     }
-    return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method);
+    /* curl copies the name, so it is told only what it would not say by itself. */
+    return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, strcmp(r->method, has_body ? "POST" : "GET") ? r->method : NULL);
 }
 
 static bool set_request(CURL *easy, struct request *r)

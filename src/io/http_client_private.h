@@ -39,8 +39,8 @@ struct slot {
 struct http_client {
     struct loop *loop;
     const struct log *log;
-    CURLSH *share; /* names and TLS sessions, for all shards */
-    char *user_agent;
+    CURLSH *share;    /* names and TLS sessions, for all shards */
+    char *user_agent; /* the whole header line */
     size_t max_connections;
     struct list endpoints;
     struct list hungry;   /* endpoints with waiting requests, by turns */

@@ -5,7 +5,7 @@
 #include "stepmill/clock.h"
 
 enum {
-    OWN_HEADERS = 2, /* Expect, Content-Type */
+    OWN_HEADERS = 3, /* Expect, Content-Type, User-Agent */
     DEFAULT_MAX_BODY = 1 << 20,
     DEFAULT_MAX_HEAD = 64 << 10,
     JOINED_MAX = 60 << 10, /* curl sends head and body in one piece below 64 KiB, from where the body lies */
@@ -32,13 +32,31 @@ static bool is_token(struct slice s)
     return s.len > 0;
 }
 
+/* Whether one of these 8 bytes is a control character, a tab too. */
+static bool has_control(const char *at)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = UINT64_C(0x8080808080808080);
+    uint64_t word, other;
+
+    memcpy(&word, at, 8);
+    other = word ^ ones * 0x7f;
+    return (((word - ones * ' ') & ~word) | ((other - ones) & ~other)) & tops;
+}
+
 static bool is_field_value(struct slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char b = (unsigned char)s.at[i];
+    const char *at = s.at, *end = at + s.len;
 
+    while (at < end) {
+        unsigned char b = (unsigned char)*at;
+
+        if (end - at >= 8 && !has_control(at)) {
+            at += 8;
+            continue;
+        }
         if ((b < ' ' && b != '\t') || b == 0x7f)
             return false;
+        at++;
     }
     return true;
 }
@@ -88,10 +106,10 @@ static size_t text_size(const struct http_endpoint *e, const struct http_request
     return size;
 }
 
-static bool names_content_type(const struct http_request *q)
+static bool names(const struct http_request *q, struct slice name)
 {
     for (size_t i = 0; i < q->header_count; i++)
-        if (q->headers[i].name.len == 12 && !strncasecmp(q->headers[i].name.at, "Content-Type", 12))
+        if (q->headers[i].name.len == name.len && !strncasecmp(q->headers[i].name.at, name.at, name.len))
             return true;
     return false;
 }
@@ -117,10 +135,12 @@ static void put_headers(struct request *r, const struct http_request *q, struct 
         nodes[n++].data = text;
         text = put_line(text, no_expect);
     }
-    if (!names_content_type(q)) {
+    if (!names(q, SLICE("Content-Type"))) {
         nodes[n++].data = text;
         put_line(text, no_type);
     }
+    if (!names(q, SLICE("User-Agent"))) /* what curl is told as its own User-Agent it prints twice */
+        nodes[n++].data = r->endpoint->client->user_agent;
     for (size_t i = 0; i + 1 < n; i++)
         nodes[i].next = &nodes[i + 1];
     if (n)
