@@ -212,8 +212,8 @@ static void show_option(void *context, const struct option *o, const char *path,
     char file[TREE_PATH_MAX + 8], key[TREE_PATH_MAX + 8];
     bool from_file = false;
 
-    if (!value_is_set(o, base) && !(n && is_secret(o, path) && node_is_reference(n)))
-        return;
+    if (!value_is_set(o, base) && !(n && is_secret(o, path) && n->kind == NODE_SCALAR && n->text.len))
+        return; /* a secret whose variable is not set here is there all the same */
     snprintf(file, sizeof file, "%s_file", path);
     if (!n && (option_has_file(o) || is_secret(o, path)))
         from_file = (n = tree_find(p->config->values->root, file)) != NULL;

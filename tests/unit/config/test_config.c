@@ -211,6 +211,24 @@ static void secrets_are_not_shown(void **state)
     config_free(c);
 }
 
+/* Commands that need no Redis load without its password; the password is configured all the same. */
+static void a_secret_whose_variable_is_not_set_is_shown_hidden(void **state)
+{
+    struct config *c =
+        load((struct inputs){.needs = CONFIG_NEED_KAFKA,
+                             .text = "kafka: { bootstrap.servers: b }\nredis: { username: u, password: \"${NOPE}x\" }\n"
+                                     "schema_registry: { username: u, password: \"${NOPE}\" }\n"});
+    struct buf yaml = BUF(1 << 20);
+
+    (void)state;
+    assert_non_null(c);
+    config_show(c, false, &yaml);
+    assert_non_null(strstr(buf_text(&yaml), "  username: \"u\"\n  password: \"********\"\n"));
+    assert_non_null(strstr(buf_text(&yaml), "  username: \"u\"\n  password: \"${NOPE}\"\n"));
+    buf_free(&yaml);
+    config_free(c);
+}
+
 static void what_is_shown_reads_back(void **state)
 {
     struct config *c = rich(), *again;
@@ -274,6 +292,7 @@ int main(void)
         cmocka_unit_test(the_environment_alone_is_enough),
         cmocka_unit_test(the_file_is_found),
         cmocka_unit_test(secrets_are_not_shown),
+        cmocka_unit_test(a_secret_whose_variable_is_not_set_is_shown_hidden),
         cmocka_unit_test(what_is_shown_reads_back),
         cmocka_unit_test(changes_are_told_with_what_may_reload),
     };
