@@ -78,8 +78,8 @@ size_t avro_plan_size(const struct avro_plan *plan);
  * Two kinds of failure, both class poison: code does_not_decode means that the bytes don't follow the writer's schema, nothing in
  * `*to` can be trusted, and it is zeroed again; every other code means that the bytes are sound but not what the reader needs:
  * `*to` holds what could be read. Those codes: missing_field (also: null where none may be), wrong_type, bad_utf8, out_of_range
- * (int), unknown_symbol, unknown_branch, too_many_elements. Out of the arena's memory: class poison, code too_large, zeroed. The
- * first trouble is told; `detail` names the field. */
+ * (int), unknown_symbol, unknown_branch, too_many_elements. At the arena's ceiling: class poison, code too_large, zeroed; without
+ * memory: internal out_of_memory, zeroed. The first trouble is told; `detail` names the field. */
 MUST_CHECK struct error avro_plan_decode(const struct avro_plan *plan, struct slice bytes, struct arena *arena, void *to,
                                          struct detail *detail);
 

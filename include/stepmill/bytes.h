@@ -34,12 +34,13 @@ struct buf {
     size_t room;
     size_t max;
     bool failed;
+    bool no_memory; /* it failed for want of memory, not at its ceiling */
 };
 
 #define BUF(ceiling) ((struct buf){.max = (ceiling)})
 
 void buf_free(struct buf *b);
-static inline void buf_clear(struct buf *b) { b->len = 0, b->failed = false; }
+static inline void buf_clear(struct buf *b) { b->len = 0, b->failed = b->no_memory = false; }
 static inline struct slice buf_slice(const struct buf *b) { return (struct slice){b->at ? b->at : "", b->len}; }
 
 /* Room for `n` more bytes at the returned address (then add to `len`), or NULL with `failed` set. */

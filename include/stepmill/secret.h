@@ -18,11 +18,12 @@ struct secret_use {
 
 /* Appends `text` with each ${NAME} replaced by that variable, and ${NAME:-text} by `text` where it is not set or empty; "$${"
  * stands for a plain "${". What is put in is not expanded again. `environment` is as `environ` (NAME=value, NULL at the end).
- * Errors (config): secret_missing (use->missing), secret_syntax, secret_too_large. On error `to` keeps what it had before. */
+ * Errors (config): secret_missing (use->missing), secret_syntax, secret_too_large; internal out_of_memory. On error `to` keeps
+ * what it had before. */
 MUST_CHECK struct error secret_expand(struct slice text, char *const *environment, struct buf *to, struct secret_use *use);
 
 /* Appends what the file holds, without the line end at its end. Errors (config): secret_unreadable (errno says why),
- * secret_empty, secret_too_large, secret_binary (a NUL byte). Blocking: at start and on reload only. */
+ * secret_empty, secret_too_large, secret_binary (a NUL byte); internal out_of_memory. Blocking: at start and on reload only. */
 MUST_CHECK struct error secret_read_file(const char *path, struct buf *to);
 
 /* The variable's value, or NULL. */

@@ -13,6 +13,7 @@ struct block {
 struct arena {
     struct block *blocks; /* newest first; only it has room that is looked at */
     size_t size, max;
+    bool full;
 };
 
 enum { BLOCK_SIZE = 2048 - sizeof(struct block) };
@@ -45,7 +46,8 @@ static struct block *add_block(struct arena *a, size_t n)
     size_t size = n > BLOCK_SIZE / 2 || left < BLOCK_SIZE ? n : BLOCK_SIZE; /* near the ceiling: what is asked for and no more */
     struct block *b;
 
-    if (size > left)
+    a->full = size > left;
+    if (a->full)
         return NULL;
     b = malloc(sizeof *b + size);
     if (!b)
@@ -70,8 +72,10 @@ static char *take(struct arena *a, size_t n)
     size_t start = b ? (b->used + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1) : 0;
     char *at;
 
-    if (n > a->max)
+    if (n > a->max) {
+        a->full = true;
         return NULL;
+    }
     if (!b || start > b->size || n > b->size - start) {
         b = add_block(a, n);
         if (!b)
@@ -104,5 +108,7 @@ struct slice arena_copy(struct arena *a, struct slice s)
     at[s.len] = '\0';
     return (struct slice){at, s.len};
 }
+
+bool arena_is_full(const struct arena *a) { return a->full; }
 
 size_t arena_size(const struct arena *a) { return a->size; }

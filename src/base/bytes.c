@@ -56,7 +56,7 @@ char *buf_reserve(struct buf *b, size_t n)
         room = b->max;
     at = room < SIZE_MAX ? realloc(b->at, room + 1) : NULL; /* one more, so that a terminator always finds its place */
     if (!at) {
-        b->failed = true;
+        b->failed = b->no_memory = true;
         return NULL;
     }
     b->at = at;

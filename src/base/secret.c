@@ -58,6 +58,12 @@ static struct error put_variable(struct slice name, struct slice fallback, char 
     return error_make(CLASS_CONFIG, "secret_missing", "the environment variable is not set");
 }
 
+static struct error does_not_fit(const struct buf *to, const char *text)
+{
+    return to->no_memory ? error_make(CLASS_INTERNAL, "out_of_memory", "no memory left for a secret")
+                         : error_make(CLASS_CONFIG, "secret_too_large", text);
+}
+
 struct error secret_expand(struct slice text, char *const *environment, struct buf *to, struct secret_use *use)
 {
     size_t before = to->len;
@@ -88,7 +94,7 @@ struct error secret_expand(struct slice text, char *const *environment, struct b
         i += 2 + n;
     }
     if (!failed(e) && (to->failed || to->len - before > SECRET_MAX))
-        e = error_make(CLASS_CONFIG, "secret_too_large", "the value is larger than 64 KiB");
+        e = does_not_fit(to, "the value is larger than 64 KiB");
     if (failed(e))
         to->len = before;
     return e;
@@ -103,7 +109,7 @@ static struct error read_all(int fd, struct buf *to)
         ssize_t n;
 
         if (!at || to->len - before > SECRET_MAX)
-            return error_make(CLASS_CONFIG, "secret_too_large", "the file is larger than 64 KiB");
+            return does_not_fit(to, "the file is larger than 64 KiB");
         n = read(fd, at, 4096);
         if (n < 0 && errno == EINTR)
             continue;
@@ -137,7 +143,7 @@ struct error secret_read_file(const char *path, struct buf *to)
         else if (memchr(to->at + before, '\0', to->len - before))
             e = error_make(CLASS_CONFIG, "secret_binary", "the file holds a NUL byte: it is not text");
         else if (to->len - before > SECRET_MAX)
-            e = error_make(CLASS_CONFIG, "secret_too_large", "the file is larger than 64 KiB");
+            e = does_not_fit(to, "the file is larger than 64 KiB");
     }
     if (failed(e))
         to->len = before;

@@ -23,7 +23,8 @@ static void count_finished(struct group_partition *p, int64_t from)
     int64_t last = p->end - from > FINISHED_WINDOW ? from + FINISHED_WINDOW : p->end;
 
     if (!o) {
-        p->problem = "the finished set beside the committed offset is not ours or damaged: finished tasks are read again";
+        p->problem = why ? "the finished set beside the committed offset is not ours or damaged: finished tasks are read again"
+                         : "no memory to read the finished set beside the committed offset";
         return;
     }
     for (int64_t i = from; i < last; i++)

@@ -257,6 +257,8 @@ static bool get_varint(const uint8_t **at, const uint8_t *end, uint64_t *v)
     return false;
 }
 
+static const char no_memory[] = "no memory";
+
 /* Apply the token at `*at` to the bits from `*offset` up. Returns what is wrong with it, or NULL. */
 static const char *get_token(struct offsets *o, int64_t limit, int64_t *offset, const uint8_t **at, const uint8_t *end)
 {
@@ -270,7 +272,7 @@ static const char *get_token(struct offsets *o, int64_t limit, int64_t *offset, 
         return "window too large";
     if (token & 1) {
         if (token & 2 && !offsets_finish_gap(o, *offset, *offset + count))
-            return "out of memory";
+            return no_memory;
         *offset += count;
         return NULL;
     }
@@ -278,7 +280,7 @@ static const char *get_token(struct offsets *o, int64_t limit, int64_t *offset, 
         return "cut off";
     for (int64_t i = 0; i < count; i++)
         if ((*at)[i / 8] >> i % 8 & 1 && !offsets_finish_gap(o, *offset + i, *offset + i + 1))
-            return "out of memory";
+            return no_memory;
     *at += count / 8;
     *offset += count;
     return NULL;
@@ -304,13 +306,13 @@ struct offsets *offsets_decode(int64_t watermark, const char *text, size_t len, 
         return NULL;
 
     o = offsets_new(watermark);
-    if (!o)
-        *why = "out of memory";
     while (o && !*why && at < bytes + n)
         *why = get_token(o, watermark + WINDOW_MAX, &offset, &at, bytes + n);
     if (*why) {
         offsets_free(o);
-        return NULL;
+        o = NULL;
     }
+    if (*why == no_memory)
+        *why = NULL;
     return o;
 }

@@ -155,7 +155,8 @@ static bool make_room(struct run *r, struct frame *f, uint64_t count)
         room = want;
     elements = arena_alloc(r->arena, room * size);
     if (!elements) {
-        r->error = error_make(CLASS_POISON, "too_large", "The record is too large to be read.");
+        r->error = arena_is_full(r->arena) ? error_make(CLASS_POISON, "too_large", "The record is too large to be read.")
+                                           : error_make(CLASS_INTERNAL, "out_of_memory", "No memory to read a record.");
         return false;
     }
     if (f->n)

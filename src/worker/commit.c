@@ -1,6 +1,7 @@
 /* When a batch leaves, and what its fate means (DELIVERY §4.3 – 4.6). */
 #include <stdlib.h>
 
+#include "stepmill/rule.h"
 #include "worker.h"
 
 void worker_requeue(struct worker *w)
@@ -72,8 +73,8 @@ bool worker_has_uncommitted(const struct worker *w, const struct owned *o)
     return false;
 }
 
-/* After an unknown outcome: exactly what the group holds is committed. */
-static bool is_stored(const struct kafka_batch *b, const struct kafka_result *r, const struct outgoing *o)
+/* After an unknown outcome: exactly what the group holds is committed. Without memory to read that nothing may be sent again. */
+static bool is_stored(struct worker *w, const struct kafka_batch *b, const struct kafka_result *r, const struct outgoing *o)
 {
     const struct record *record = o->task->record;
 
@@ -82,7 +83,7 @@ static bool is_stored(const struct kafka_batch *b, const struct kafka_result *r,
         struct offsets *finished;
         int64_t offset;
         struct slice metadata;
-        const char *why;
+        const char *why = "";
         bool stored;
 
         kafka_batch_offset(b, i, &p, &offset, &metadata);
@@ -93,6 +94,11 @@ static bool is_stored(const struct kafka_batch *b, const struct kafka_result *r,
         finished = r->stored[i].offset < 0
                        ? NULL
                        : offsets_decode(r->stored[i].offset, r->stored[i].metadata.at, r->stored[i].metadata.len, &why);
+        if (!finished && !why) {
+            log_error(w->log, "worker.out_of_memory",
+                      LOG_TEXT("action", "the worker stops; its successor goes on from the committed offset"));
+            worker_stop_now(w, true);
+        }
         stored = finished && offsets_is_finished(finished, record->waiting.offset);
         offsets_free(finished);
         return stored;
@@ -109,7 +115,7 @@ static void resolve(struct worker *w, const struct kafka_batch *b, const struct 
         struct outgoing *o = list_entry(n, struct outgoing, in_queue);
 
         next = n->next;
-        if (o->kind == OUTGOING_EVENT || !(r->fate == KAFKA_COMMITTED || is_stored(b, r, o)))
+        if (o->kind == OUTGOING_EVENT || !(r->fate == KAFKA_COMMITTED || (RULE(reread) && is_stored(w, b, r, o))))
             continue;
         list_remove(&o->in_queue);
         list_remove(&o->in_task);
@@ -140,7 +146,7 @@ static void batch_done(void *context, struct kafka_batch *b, const struct kafka_
         log_warn(w->log, "kafka.batch_aborted", LOG_ERROR(r->why), LOG_TEXT("kafka_error", r->name),
                  LOG_INT("records", kafka_batch_records(b)));
         if (w->batch_served == w->served) /* else what it waits for has come already, and would not come again */
-            w->commits_blocked |= r->needs_lost;
+            w->commits_blocked |= RULE(wait_for_lost) && r->needs_lost;
     }
     if (r->record_refused) {
         uint64_t tag = kafka_batch_tag(b, r->refused);
