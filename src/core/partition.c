@@ -7,6 +7,7 @@
 #include <uthash.h>
 
 #include "stepmill/error.h"
+#include "stepmill/rule.h"
 
 /* Exists while a record of its key is waiting or running. */
 struct lane {
@@ -41,14 +42,14 @@ static struct lane *lane_of(struct partition *p, struct slice key)
 {
     struct lane *lane = NULL;
 
-    if (key.at)
+    if (RULE(lanes) && key.at)
         HASH_FIND(hh, p->lanes, key.at, key.len, lane);
     if (lane)
         return lane;
     lane = calloc(1, sizeof *lane + key.len);
     if (!lane)
         return NULL;
-    if (key.at) {
+    if (RULE(lanes) && key.at) {
         if (key.len)
             memcpy(lane->key, key.at, key.len);
         lane->key_len = key.len;
@@ -87,7 +88,7 @@ enum partition_take partition_take(struct partition *p, struct waiting *w)
         return PARTITION_SKIP;
     if (!offsets_finish_gap(p->finished, p->next, w->offset))
         return PARTITION_NO_MEMORY;
-    if (offsets_is_finished(p->finished, w->offset)) {
+    if (RULE(skip_finished) && offsets_is_finished(p->finished, w->offset)) {
         p->next = w->offset + 1;
         return PARTITION_SKIP;
     }

@@ -1,6 +1,8 @@
 /* The table of DELIVERY §3: the first row that matches counts. */
 #include "stepmill/standing.h"
 
+#include "stepmill/rule.h"
+
 const char *standing_name(enum standing s)
 {
     static const char *const names[] = {
@@ -22,20 +24,21 @@ enum standing standing_of(const struct standing_record *r, const struct standing
 
     if (cells->any)
         last = cells->redrives;
-    if (done->any && done->redrives > last) /* Redis may have lost the newest cells */
+    if (RULE(last_of_done) && done->any && done->redrives > last) /* Redis may have lost the newest cells */
         last = done->redrives;
     /* b before a: `done` of this very record was written after its commit, so its result has left, whatever cells are kept (those
      * of a dead letter are, for 30 days). */
-    if (done->any && origin_equal(&done->origin, &r->origin))
+    if (RULE(finished) && done->any && origin_equal(&done->origin, &r->origin))
         return STANDING_FINISHED;
-    if (cells->any && origin_equal(&cells->origin, &r->origin))
+    if (RULE(resume) && cells->any && origin_equal(&cells->origin, &r->origin))
         return STANDING_RESUME;
-    if ((cells->any && !digest_equal(&cells->input_hash, &r->input_hash)) ||
-        (done->any && !digest_equal(&done->input_hash, &r->input_hash)))
+    if ((RULE(conflict) && cells->any && !digest_equal(&cells->input_hash, &r->input_hash)) ||
+        (RULE(conflict) && done->any && !digest_equal(&done->input_hash, &r->input_hash)))
         return STANDING_CONFLICT;
-    if (r->redrives > last && (cells->any ? cells->newest_failed : !done->any || done->status_failed))
+    if (r->redrives > (RULE(redrive_newer) ? last : 0) &&
+        (!RULE(redrive_of_failed) || (cells->any ? cells->newest_failed : !done->any || done->status_failed)))
         return STANDING_REDRIVE;
-    if (cells->any || done->any)
+    if (RULE(duplicate) && (cells->any || done->any))
         return STANDING_DUPLICATE;
     return STANDING_NEW;
 }

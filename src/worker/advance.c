@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "stepmill/clock.h"
+#include "stepmill/rule.h"
 #include "worker.h"
 
 enum {
@@ -177,7 +178,8 @@ void task_continue(struct task *t)
     case DECIDE_CALL:
         if (t->ending)
             write_ending(t);
-        else if (task_has_unsaved(t) && t->history.ncells > 1) /* a lone TaskStarted is saved with the first answer */
+        else if (RULE(save_before_model) && task_has_unsaved(t) &&
+                 t->history.ncells > 1) /* a lone TaskStarted is saved with the first answer */
             task_save(t);
         else
             task_call_model(t);
@@ -186,7 +188,7 @@ void task_continue(struct task *t)
         if (d.refuse || t->ending) {
             if (task_close_group(t, d.refuse))
                 task_continue(t);
-        } else if (task_has_unsaved(t)) {
+        } else if (RULE(save_before_tools) && task_has_unsaved(t)) {
             task_save(t); /* a step is stored before the next one begins */
         } else {
             task_act(t, &d);
@@ -196,7 +198,7 @@ void task_continue(struct task *t)
         write_decided_end(t, &d);
         return;
     case DECIDE_SETTLE:
-        if (task_has_unsaved(t))
+        if (RULE(settle_stored) && task_has_unsaved(t))
             task_save(t);
         else
             task_settle(t);

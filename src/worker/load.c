@@ -5,6 +5,7 @@
 #include "stepmill/event_codec.h"
 #include "stepmill/input_hash.h"
 #include "stepmill/random.h"
+#include "stepmill/rule.h"
 #include "stepmill/session_turn.h"
 #include "stepmill/task_codec.h"
 #include "stepmill/wire_format.h"
@@ -227,7 +228,8 @@ static void resume(struct task *t)
     }
     log_info(t->worker->log, "agent.checkpoint.restored", LOG_SLICE("task_id", t->input.task_id),
              LOG_SLICE("agent_id", t->agent->name), LOG_INT("events", h->ncells), LOG_INT("steps", h->steps_used));
-    task_emit_all(t);
+    if (RULE(emit_loaded))
+        task_emit_all(t);
     end_if_too_large(t);
     task_continue(t);
 }

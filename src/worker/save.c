@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "stepmill/clock.h"
+#include "stepmill/rule.h"
 #include "stepmill/session_turn.h"
 #include "stepmill/time_text.h"
 #include "worker.h"
@@ -131,8 +132,9 @@ static void become(struct task *t, const struct cell *cells, size_t n, const str
 
     if (!task_refold(t, cells, n))
         return;
-    if (origin_equal(&t->history.origin, &mine)) {
-        task_emit_all(t);
+    if (!RULE(stand_again) || origin_equal(&t->history.origin, &mine)) {
+        if (RULE(emit_adopted))
+            task_emit_all(t);
         task_continue(t);
     } else {
         task_stand(t, a);
@@ -180,10 +182,10 @@ void task_saved(struct task *t, const struct cells_answer *a)
     t->cancel_asked |= a->cancel;
     if (a->session_tokens)
         t->session_tokens = a->session_tokens;
-    if (a->status == CELLS_GONE) {
+    if (RULE(gone_stands) && a->status == CELLS_GONE) {
         if (task_refold(t, a->cells, a->ncells))
             task_stand(t, a);
-    } else if (a->status == CELLS_STALE && !t->writing.offered) {
+    } else if (RULE(offer_whole) && a->status == CELLS_STALE && !t->writing.offered) {
         worker_count(t->worker->numbers->stale, 1);
         t->writing.offered = true;
         sent_become(h, CELL_LOCAL);

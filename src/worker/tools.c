@@ -5,6 +5,7 @@
 #include "stepmill/idempotency.h"
 #include "stepmill/random.h"
 #include "stepmill/retry_after.h"
+#include "stepmill/rule.h"
 #include "worker.h"
 
 enum { CLAIM_GRACE_MS = 5000, RETRY_MIN_MS = 500 };
@@ -149,7 +150,7 @@ static void run_failed(struct task *t, struct tool_run *run, struct error error,
     note_failure(t, run, error);
     if (slow || a->status == 503)
         (void)retry_after_ms(http_answer_header(a, "Retry-After"), clock_wall_ms(), &wait_ms);
-    if (!is_repeatable(t, run) && run->sent && !not_run) {
+    if (RULE(unknown) && !is_repeatable(t, run) && run->sent && !not_run) {
         unknown(t, run);
         return;
     }
@@ -356,7 +357,7 @@ static void begin(struct task *t, struct tool_run *run)
     wait_ms = tool_wait_ms(t->agent, run->tool);
     if (wait_ms)
         pause_run(t, run, loop_now_ms(t->worker->loop) + wait_ms); /* uses no attempt */
-    else if (!is_repeatable(t, run))
+    else if (RULE(claim) && !is_repeatable(t, run))
         claim(t, run);
     else
         send(t, run);

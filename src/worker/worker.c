@@ -3,6 +3,7 @@
 
 #include "stepmill/clock.h"
 #include "stepmill/random.h"
+#include "stepmill/rule.h"
 #include "worker.h"
 
 enum {
@@ -47,8 +48,8 @@ static void check_gap(struct worker *w)
 
 bool worker_may_call(const struct worker *w, const struct task *t)
 {
-    return !w->proving && (w->state == WORKER_RUNNING || w->state == WORKER_DRAINING) && t->owned->state == OWNED_RUNNING &&
-           clock_boot_ms() - w->boot_ms <= w->session_timeout_ms;
+    return (!RULE(prove_after_stop) || !w->proving) && (w->state == WORKER_RUNNING || w->state == WORKER_DRAINING) &&
+           t->owned->state == OWNED_RUNNING && (!RULE(prove_after_stop) || clock_boot_ms() - w->boot_ms <= w->session_timeout_ms);
 }
 
 void worker_reap(struct worker *w)
@@ -178,12 +179,13 @@ static void commit_positions(struct worker *w)
         struct owned *o = list_entry(n, struct owned, node);
         int64_t position;
 
-        if (o->state != OWNED_RUNNING || o->partition.nwaiting || o->partition.nadmitted)
+        if ((RULE(position_owned) && o->state != OWNED_RUNNING) ||
+            (RULE(position_idle) && (o->partition.nwaiting || o->partition.nadmitted)))
             continue; /* what comes after REVOKE is not taken, but the position would pass it */
         position = kafka_source_position(w->source, o->partition.topic, o->partition.number);
         if (position <= offsets_watermark(o->partition.finished))
             continue;
-        if (partition_position(&o->partition, position))
+        if (RULE(position) && partition_position(&o->partition, position))
             o->restate = true;
     }
     worker_commit(w);
