@@ -96,7 +96,7 @@ bool group_is_quiet(void);
 
 /* kafka_source.c, in a turn of the process: what the group says. */
 void source_assigned(void *assignment);
-void source_revoked(void *partition);
+void source_revoked(void *unused); /* all that it must give up */
 void source_lost(void *partition);
 void source_records(void *partition);
 struct source_assignment {

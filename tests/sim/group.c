@@ -4,7 +4,7 @@
 #include "stepmill/error.h"
 #include "world.h"
 
-enum { MEMBERS_MAX = 200, LEARNS_WITHIN_MS = 400, UNSTABLE_RETRY_MS = 100, BLIND_MS = 5000 };
+enum { MEMBERS_MAX = 200, LEARNS_WITHIN_MS = 400, UNSTABLE_RETRY_MS = 100, REBALANCE_RETRY_MS = 50, BLIND_MS = 5000 };
 
 struct broker_member {
     struct sim_process *process;
@@ -124,8 +124,30 @@ static void take_back(struct broker_partition *p)
     p->revoke_told = false;
     *a = (struct source_assignment){.partition = p, .number = p->assignment};
     sim_note("partition %d is taken back from worker %d", p->number, process_number(p->owner->process));
-    sim_deliver(p->owner->process, (int64_t)sim_below(50), source_revoked, p);
     sim_later(REVOKE_MS, revoke_overdue, a);
+}
+
+/* All that a member must give up is told in one call. */
+static void tell_revoked(void)
+{
+    for (int32_t i = 0; i < PARTITIONS; i++) {
+        struct broker_member *m = broker_partition(i)->revoking;
+        bool told = false;
+
+        for (int32_t k = 0; m && k < i; k++)
+            told |= broker_partition(k)->revoking == m;
+        if (m && !told)
+            sim_deliver(m->process, (int64_t)sim_below(50), source_revoked, NULL);
+    }
+}
+
+/* The group waits for members that still give up what they had: they join the next round when they are done. */
+static bool somebody_gives_up(void)
+{
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        if (broker_partition(i)->revoking)
+            return true;
+    return false;
 }
 
 static void rebalance(void *unused)
@@ -134,6 +156,10 @@ static void rebalance(void *unused)
     size_t n = 0, first;
 
     (void)unused;
+    if (somebody_gives_up()) {
+        sim_later(REBALANCE_RETRY_MS, rebalance, NULL);
+        return;
+    }
     it.due = false;
     for (size_t i = 0; i < it.nmembers; i++)
         if (it.members[i]->in_group)
@@ -144,13 +170,14 @@ static void rebalance(void *unused)
         struct broker_partition *p = broker_partition(i);
         struct broker_member *to = in[(first + (size_t)i) % n];
 
-        if (p->owner == to || p->revoking)
+        if (p->owner == to)
             continue;
         if (p->owner)
             take_back(p);
         else
             give(p, to);
     }
+    tell_revoked();
 }
 
 static void rebalance_soon(int64_t delay_ms)

@@ -95,16 +95,23 @@ static void leave_when_empty(struct kafka_source *s)
     sim_deliver(sim_self(), 1, tell_closed, NULL);
 }
 
-void source_revoked(void *partition)
+void source_revoked(void *unused)
 {
-    struct broker_partition *p = partition;
     struct kafka_source *s = mine();
-    struct kafka_partition name = name_of(p);
+    struct kafka_partition names[PARTITIONS];
+    size_t n = 0;
 
-    if (!s || p->owner != s->member || p->revoking != s->member || p->revoke_told)
-        return;
-    p->revoke_told = true;
-    s->events.revoked(s->context, &name, 1);
+    (void)unused;
+    for (int32_t i = 0; s && i < PARTITIONS; i++) {
+        struct broker_partition *p = broker_partition(i);
+
+        if (p->owner != s->member || p->revoking != s->member || p->revoke_told)
+            continue;
+        p->revoke_told = true;
+        names[n++] = name_of(p);
+    }
+    if (n)
+        s->events.revoked(s->context, names, n);
 }
 
 void source_lost(void *partition)
@@ -209,6 +216,7 @@ void kafka_source_status(struct kafka_source *s, struct kafka_source_status *sta
     *status = (struct kafka_source_status){.joined = group_has(s->member), .connected = true};
 }
 
+/* What is being revoked already was told so, and is released in time. */
 void kafka_source_close(struct kafka_source *s)
 {
     if (s->closing)
@@ -217,15 +225,13 @@ void kafka_source_close(struct kafka_source *s)
     for (int32_t i = 0; i < PARTITIONS; i++) {
         struct broker_partition *p = broker_partition(i);
 
-        if (p->owner != s->member)
+        if (p->owner != s->member || p->revoking)
             continue;
-        p->revoking = s->member;
+        p->revoking = p->started ? s->member : NULL;
+        p->owner = p->started ? s->member : NULL;
         p->revoke_told = false;
-        if (p->started)
-            sim_deliver(sim_self(), 1, source_revoked, p);
-        else
-            p->owner = p->revoking = NULL;
     }
+    sim_deliver(sim_self(), 1, source_revoked, NULL);
     leave_when_empty(s);
 }
 

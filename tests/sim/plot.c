@@ -98,6 +98,8 @@ static bool come_to_rest(struct plot *plot)
         if (all_fed() && broker_is_at_rest())
             return kernel_run_until(sim_now_ms() + LAST_MS);
     }
+    sim_violation("lag", "after %d s of peace some offsets are not committed, or a transaction is open",
+                  PEACE_STEPS * PEACE_STEP_MS / 1000);
     return true;
 }
 
