@@ -1,6 +1,7 @@
 /* When a batch leaves, and what its fate means (DELIVERY §4.3 – 4.6). */
 #include <stdlib.h>
 
+#include "stepmill/rule.h"
 #include "worker.h"
 
 void worker_requeue(struct worker *w)
@@ -114,7 +115,7 @@ static void resolve(struct worker *w, const struct kafka_batch *b, const struct 
         struct outgoing *o = list_entry(n, struct outgoing, in_queue);
 
         next = n->next;
-        if (o->kind == OUTGOING_EVENT || !(r->fate == KAFKA_COMMITTED || is_stored(w, b, r, o)))
+        if (o->kind == OUTGOING_EVENT || !(r->fate == KAFKA_COMMITTED || (RULE(reread) && is_stored(w, b, r, o))))
             continue;
         list_remove(&o->in_queue);
         list_remove(&o->in_task);
@@ -145,7 +146,7 @@ static void batch_done(void *context, struct kafka_batch *b, const struct kafka_
         log_warn(w->log, "kafka.batch_aborted", LOG_ERROR(r->why), LOG_TEXT("kafka_error", r->name),
                  LOG_INT("records", kafka_batch_records(b)));
         if (w->batch_served == w->served) /* else what it waits for has come already, and would not come again */
-            w->commits_blocked |= r->needs_lost;
+            w->commits_blocked |= RULE(wait_for_lost) && r->needs_lost;
     }
     if (r->record_refused) {
         uint64_t tag = kafka_batch_tag(b, r->refused);

@@ -1,6 +1,7 @@
 /* Records come in, wait for their lane and a slot, and become tasks; partitions come and go (DELIVERY §4.1, 4.2, 4.9, 4.14). */
 #include <stdlib.h>
 
+#include "stepmill/rule.h"
 #include "worker.h"
 
 struct owned *worker_owned(struct worker *w, const char *topic, int32_t partition)
@@ -99,7 +100,7 @@ static void on_record(void *context, const struct kafka_record *r)
     struct record *copy;
     enum partition_take taken = PARTITION_NO_MEMORY;
 
-    if (!o || o->partition.assignment != r->assignment || o->state == OWNED_REVOKING)
+    if (!o || o->partition.assignment != r->assignment || (RULE(revoking_takes_none) && o->state == OWNED_REVOKING))
         return;
     copy = record_copy(r, o->partition.topic);
     if (copy)
@@ -122,9 +123,9 @@ static bool may_admit(const struct worker *w, const struct owned *o, const struc
     const struct agent *a = o->agent;
     size_t limit = (size_t)a->config->max_in_flight;
 
-    if (o->state != OWNED_RUNNING || w->state >= WORKER_DRAINING)
+    if ((RULE(revoking_admits_none) && o->state != OWNED_RUNNING) || w->state >= WORKER_DRAINING)
         return false;
-    if (partition_at_watermark(&o->partition, next))
+    if (RULE(watermark_admitted) && partition_at_watermark(&o->partition, next))
         return true; /* limits or not: a full house must not wait for itself */
     return a->in_flight < limit && w->tasks[TASK_SETTLING].count < limit &&
            systemic_admits(&a->systemic, a->in_flight, loop_now_ms(w->loop));
@@ -218,7 +219,7 @@ void worker_release_revoked(struct worker *w)
         if (o->state != OWNED_REVOKING)
             continue;
         any = true;
-        if (is_busy(w, o) || o->batched)
+        if (RULE(revoke_waits) && (is_busy(w, o) || o->batched))
             return;
     }
     if (!any)
