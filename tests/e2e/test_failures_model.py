@@ -12,7 +12,7 @@ from worker import wait_for
 @pytest.fixture(scope="module")
 def world(make_shared_world):
     """One worker for the file: agents that differ in their models."""
-    model = {"timeout": "500ms"}
+    model = {"timeout": f"{int(500 * TIME_FACTOR)}ms"}
     world = make_shared_world(
         agents={"search": {}, "pair": {"models": ["first", "second"]}, "brief": {"models": ["brief"], "deadline": "1s"},
                 "limited": {"models": ["limited"], "session_token_budget": 1000}, "shut": {"models": ["shut"]},

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from proof import check_history
+from places import TIME_FACTOR
 from records import new_task
 
 LARGEST = 8 << 10
@@ -14,8 +15,8 @@ LARGEST = 8 << 10
 @pytest.fixture(scope="module")
 def world(make_shared_world):
     world = make_shared_world(
-        tools={"look": {"timeout_ms": 500}, "other": {}, "book": {"repeatable": False, "timeout_ms": 700},
-               "pay": {"repeatable": False, "timeout_ms": 700, "on_unknown": "fail"}, "hidden": {}},
+        tools={"look": {"timeout_ms": int(500 * TIME_FACTOR)}, "other": {}, "book": {"repeatable": False, "timeout_ms": int(700 * TIME_FACTOR)},
+               "pay": {"repeatable": False, "timeout_ms": int(700 * TIME_FACTOR), "on_unknown": "fail"}, "hidden": {}},
         agents={"search": {"tools": ["look", "other", "book", "pay"]}}, limits={"tool_answer": f"{LARGEST // 1024}KiB"})
     world.start()
     return world

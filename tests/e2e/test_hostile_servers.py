@@ -90,12 +90,12 @@ def rules():
 def world(make_shared_world, tmp_path_factory):
     script = tmp_path_factory.mktemp("rules") / "rules.json"
     script.write_text(json.dumps({"rules": list(rules())}), encoding="utf-8")
-    model = {"timeout": "1s"}
+    model = {"timeout": f"{int(1000 * TIME_FACTOR)}ms"}
     world = make_shared_world(
         fakes=["--script", str(script)],
         agents={"search": {}, "pair": {"models": ["bad", "good"]}, "lone": {"models": ["lone"]}, "shy": {"models": ["later", "good"]}},
         models={"primary": {}, "bad": model, "good": {}, "lone": model, "later": {}},
-        tools={"look": {"timeout_ms": 1000, "parameters": {"type": "object"}}}, breaker={"failures": 1000},
+        tools={"look": {"timeout_ms": int(1000 * TIME_FACTOR), "parameters": {"type": "object"}}}, breaker={"failures": 1000},
         limits={"model_answer": "1MiB", "tool_answer": "64KiB"})
     world.start()
     return world
