@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from proof import check_history
 from places import TIME_FACTOR
+from proof import check_history
 from records import new_task
 
 LARGEST = 8 << 10
