@@ -11,7 +11,8 @@
 #include "schema.h"
 
 /* Appends. `bytes`: Avro binary without its wire header. Bounded and iterative as avro_plan_decode. Errors: poison
- * does_not_decode; internal json_too_large (`to` is full). What was appended before an error stays; cut it off by the old `len`.
+ * does_not_decode; internal json_too_large (`to` is full), out_of_memory. What was appended before an error stays; cut it off by
+ * the old `len`.
  */
 MUST_CHECK struct error avro_json_put(const struct schema *schema, struct slice bytes, struct buf *to);
 

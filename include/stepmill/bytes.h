@@ -38,6 +38,8 @@ struct buf {
 };
 
 #define BUF(ceiling) ((struct buf){.max = (ceiling)})
+/* The same in an array of the caller's, whose last byte is kept for a terminator: takes no memory, and must not be freed. */
+#define BUF_IN(array) ((struct buf){.at = (array), .room = sizeof(array) - 1, .max = sizeof(array) - 1})
 
 void buf_free(struct buf *b);
 static inline void buf_clear(struct buf *b) { b->len = 0, b->failed = b->no_memory = false; }

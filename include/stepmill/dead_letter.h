@@ -33,7 +33,7 @@ struct dead_letter {
 bool dead_letter_headers(const struct dead_letter *letter, const struct kafka_header *original, size_t noriginal,
                          struct arena *arena, const struct kafka_header **headers, size_t *n);
 
-/* "size=…, sha256=…, origin=…": what stands in stepmill.value_omitted for a value that did not fit. */
+/* "size=…, sha256=…, origin=…": what stands in stepmill.value_omitted for a value that did not fit. Absent: no room. */
 struct slice dead_letter_omitted(struct slice value, const struct origin *origin, struct arena *arena);
 
 #endif

@@ -25,7 +25,9 @@ static uint16_t begin_field(struct compile *c, const struct avro_take *take)
 
         if (!fields) {
             if (!failed(c->error))
-                c->error = error_make(CLASS_POISON, "hostile_schema", "The writer's schema makes too large a plan.");
+                c->error = room > UINT16_MAX
+                               ? error_make(CLASS_POISON, "hostile_schema", "The writer's schema makes too large a plan.")
+                               : error_make(CLASS_INTERNAL, "out_of_memory", "No memory for a plan.");
             return before;
         }
         c->fields = fields;

@@ -184,6 +184,8 @@ struct error avro_json_put(const struct schema *schema, struct slice bytes, stru
 
         ok = l->node->type == SCHEMA_RECORD ? next_field(&w, l) : next_element(&w, l);
     }
+    if (to->no_memory)
+        return error_make(CLASS_INTERNAL, "out_of_memory", "No memory to show the record.");
     if (to->failed)
         return error_make(CLASS_INTERNAL, "json_too_large", "The record is too large to be shown.");
     if (!ok || w.in.at != w.in.end)

@@ -12,13 +12,11 @@ static bool is_ours(struct slice name)
 
 static struct slice number(struct arena *arena, int64_t v)
 {
-    struct buf b = BUF(32);
-    struct slice s;
+    char room[32];
+    struct buf b = BUF_IN(room);
 
     buf_put_int(&b, v);
-    s = arena_copy(arena, buf_slice(&b));
-    buf_free(&b);
-    return s;
+    return arena_copy(arena, buf_slice(&b));
 }
 
 /* One printable line of bounded length. */
@@ -41,14 +39,12 @@ static struct slice bounded(struct arena *arena, struct slice text)
 
 static struct slice id_of(struct arena *arena, const struct origin *o)
 {
-    struct buf b = BUF(512);
-    struct slice s;
+    char room[512];
+    struct buf b = BUF_IN(room);
 
     buf_put_slice(&b, o->topic);
     buf_printf(&b, ":%d:%lld", o->partition, (long long)o->offset);
-    s = arena_copy(arena, buf_slice(&b));
-    buf_free(&b);
-    return s;
+    return arena_copy(arena, buf_slice(&b));
 }
 
 struct writer {
@@ -126,13 +122,11 @@ bool dead_letter_headers(const struct dead_letter *letter, const struct kafka_he
 
 struct slice dead_letter_omitted(struct slice value, const struct origin *origin, struct arena *arena)
 {
-    char hex[65];
-    struct slice id = id_of(arena, origin), s;
-    struct buf b = BUF(1024);
+    char hex[65], room[1024];
+    struct slice id = id_of(arena, origin);
+    struct buf b = BUF_IN(room);
 
     sha256_text(hex, value);
     buf_printf(&b, "size=%zu, sha256=%s, origin=%.*s", value.len, hex, SLICE_FMT(id));
-    s = arena_copy(arena, buf_slice(&b));
-    buf_free(&b);
-    return s;
+    return id.at ? arena_copy(arena, buf_slice(&b)) : id;
 }

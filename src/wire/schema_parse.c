@@ -58,16 +58,14 @@ static bool check_text(struct parse *p, struct slice text)
 /* The value of a string token, kept for the schema's life. */
 static bool take_text(struct parse *p, const struct json *j, struct slice *value)
 {
-    struct buf plain = BUF(SCHEMA_NAME_MAX);
+    char room[SCHEMA_NAME_MAX + 1];
+    struct buf plain = BUF_IN(room);
 
     if (j->token != JSON_TOKEN_STRING)
         return refuse(p, "a name is not a string%.*s", SLICE(""));
-    if (j->raw.len > SCHEMA_NAME_MAX || !json_unescape(j, &plain)) {
-        buf_free(&plain);
+    if (j->raw.len > SCHEMA_NAME_MAX || !json_unescape(j, &plain))
         return refuse(p, "a name is too long%.*s", SLICE(""));
-    }
     *value = arena_copy(p->build.names, buf_slice(&plain));
-    buf_free(&plain);
     return value->at || no_memory(&p->build);
 }
 

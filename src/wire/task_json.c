@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "stepmill/json.h"
 #include "stepmill/nearest.h"
 #include "stepmill/time_text.h"
 
@@ -158,6 +159,12 @@ static struct error read_members(const struct reader *r, struct task_input *task
     return failed(error) ? error : read_time(r, "deadline_at", true, &task->deadline_at_ms);
 }
 
+/* jansson does not tell: without memory it says nothing, or blames the syntax. */
+static bool says_no_memory(const json_error_t *problem, struct slice text)
+{
+    return !problem->text[0] || (json_error_code(problem) == json_error_invalid_syntax && json_valid(text));
+}
+
 struct error task_json_read(struct slice text, int64_t now_ms, struct arena *arena, struct task_input *task,
                             struct detail *detail)
 {
@@ -166,7 +173,9 @@ struct error task_json_read(struct slice text, int64_t now_ms, struct arena *are
     struct reader r = {object, now_ms, arena, detail};
     struct error error;
 
-    if (!object)
+    if (!object && says_no_memory(&problem, text))
+        error = no_memory();
+    else if (!object)
         error = refuse(&r, "not_json", "not JSON: %.150s, at byte %d", problem.text, problem.position);
     else if (!json_is_object(object))
         error = refuse(&r, "not_json", "not a JSON object: one task is {\"prompt\": …, \"session_id\": …}");

@@ -164,16 +164,17 @@ static bool add_result(struct task *t, struct outgoing *o, const struct task_res
 static struct slice omitted(const struct outgoing *o, const struct origin *origin)
 {
     struct arena *arena = o->task->arena;
-    struct buf text = BUF(1024);
-    struct slice all;
+    struct slice what = dead_letter_omitted(o->task->record->value, origin, arena);
+    char room[1024];
+    struct buf text = BUF_IN(room);
 
-    buf_put_slice(&text, dead_letter_omitted(o->task->record->value, origin, arena));
+    if (!what.at)
+        return what;
+    buf_put_slice(&text, what);
     buf_put_text(&text, o->letter_cut == LETTER_CUTS ? ", without its headers and key"
                         : o->letter_cut > 1          ? ", without its headers"
                                                      : "");
-    all = text.failed ? (struct slice){NULL, 0} : arena_copy(arena, buf_slice(&text));
-    buf_free(&text);
-    return all;
+    return arena_copy(arena, buf_slice(&text));
 }
 
 static bool add_dead_letter(struct task *t, struct outgoing *o, struct dead_letter letter)
@@ -198,6 +199,8 @@ static bool add_dead_letter(struct task *t, struct outgoing *o, struct dead_lett
                                  .tag = OUTPUT_LETTER};
     if (o->letter_cut) {
         letter.value_omitted = omitted(o, &letter.origin);
+        if (!letter.value_omitted.at)
+            return false;
         out->value = (struct slice){NULL, 0};
     }
     if (o->letter_cut == LETTER_CUTS)
