@@ -14,6 +14,8 @@ void arena_free(struct arena *a);
 void *arena_alloc(struct arena *a, size_t n);
 /* A copy with a terminator behind it (not counted). {NULL, 0} when there is no room; an absent slice stays absent. */
 struct slice arena_copy(struct arena *a, struct slice s);
+/* Whether anything was refused so far: who takes many pieces may look once. */
+bool arena_failed(const struct arena *a);
 /* Whether what was refused last was refused by the ceiling; else the machine has no memory. */
 bool arena_is_full(const struct arena *a);
 /* Bytes taken from the system, overhead included. */

@@ -13,7 +13,7 @@ struct block {
 struct arena {
     struct block *blocks; /* newest first; only it has room that is looked at */
     size_t size, max;
-    bool full;
+    bool failed, full;
 };
 
 enum { BLOCK_SIZE = 2048 - sizeof(struct block) };
@@ -73,11 +73,12 @@ static char *take(struct arena *a, size_t n)
     char *at;
 
     if (n > a->max) {
-        a->full = true;
+        a->failed = a->full = true;
         return NULL;
     }
     if (!b || start > b->size || n > b->size - start) {
         b = add_block(a, n);
+        a->failed |= !b;
         if (!b)
             return NULL;
         start = 0;
@@ -109,6 +110,7 @@ struct slice arena_copy(struct arena *a, struct slice s)
     return (struct slice){at, s.len};
 }
 
+bool arena_failed(const struct arena *a) { return a->failed; }
 bool arena_is_full(const struct arena *a) { return a->full; }
 
 size_t arena_size(const struct arena *a) { return a->size; }

@@ -60,6 +60,7 @@ void openai_put_user(struct buf *list, struct slice prompt, const struct context
     buf_put_text(list, ",\"content\":\"");
     if (shown.failed) {
         list->failed = true;
+        list->no_memory |= shown.no_memory;
     } else if (shown.len) {
         buf_put_text(list, "Context:\\n");
         json_put_escaped(list, buf_slice(&shown));
@@ -96,6 +97,7 @@ static void put_arguments(struct buf *to, struct slice arguments)
     buf_put_byte(&wrapped, '}');
     json_put_string(to, buf_slice(&wrapped));
     to->failed |= wrapped.failed;
+    to->no_memory |= wrapped.no_memory;
     buf_free(&wrapped);
 }
 

@@ -84,7 +84,8 @@ static void read_member(struct tool_file *f, struct json *j, struct auth *a)
 static void take_value(struct tool_file *f, size_t offset, const char *value)
 {
     bool bearer = f->definition.auth == TOOL_AUTH_BEARER;
-    struct buf whole = BUF(VALUE_MAX + 16);
+    char room[VALUE_MAX + 16];
+    struct buf whole = BUF_IN(room);
 
     for (const char *c = value; *c; c++)
         if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f) {
@@ -97,7 +98,6 @@ static void take_value(struct tool_file *f, size_t offset, const char *value)
     }
     buf_printf(&whole, "%s%s", bearer ? "Bearer " : "", value);
     f->definition.auth_value = arena_copy(f->arena, buf_slice(&whole)).at;
-    buf_free(&whole);
 }
 
 void tool_file_read_auth(struct tool_file *f)

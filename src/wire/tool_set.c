@@ -83,7 +83,10 @@ static bool read_file(const char *path, struct buf *to, struct tool_report *repo
         to->len += (size_t)got;
     }
     if (got < 0)
-        refuse(report, path, got == -2 ? "the file is larger than 256 KiB" : "the file can't be read",
+        refuse(report, path,
+               got != -2       ? "the file can't be read"
+               : to->no_memory ? "no memory left for the file"
+                               : "the file is larger than 256 KiB",
                got == -2 ? "" : strerror(errno));
     close(fd);
     return got == 0;
@@ -107,7 +110,7 @@ static void load_file(struct tool_set *set, const char *folder, const char *name
     buf_printf(&path, "%s/%s", folder, name);
     f.path = arena_copy(set->arena, buf_slice(&path)).at;
     if (path.failed || !f.path) {
-        refuse(report, folder, "the tool files together are too large", "");
+        refuse(report, folder, "no room for the path of a tool file", name);
     } else if (read_file(f.path, &text, report)) {
         f.text = buf_slice(&text);
         tool_file_read(&f);
@@ -138,6 +141,9 @@ struct tool_set *tool_set_load(const char *folder, struct tool_report *report)
             refuse(report, folder, "no memory left", "");
         for (size_t i = 0; set->tools && i < list.count; i++)
             load_file(set, folder, list.names[i], report);
+        if (arena_failed(set->arena)) /* a tool may lack its key now, or its parameters */
+            refuse(report, folder,
+                   arena_is_full(set->arena) ? "the tool files together are too large" : "no memory left for the tool files", "");
     }
     listing_free(&list);
     if (report->errors) {
