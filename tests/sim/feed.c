@@ -101,9 +101,9 @@ static void make_plan(struct plan *p, uint64_t number, int64_t delay_ms)
                    .seed = sim_below(UINT64_MAX),
                    .last_seq = 1 + (int32_t)sim_below(9),
                    .tools_most = (int32_t)sim_below(4),
-                   .dear = one_in(2),
-                   .refused = one_in(10),
-                   .failing = one_in(10)},
+                   .dear = world_mood() == WORLD_DEAR || one_in(3),
+                   .refused = world_mood() == WORLD_FAILING ? one_in(2) : one_in(12),
+                   .failing = one_in(12)},
         .session_id = print("s%llu", sim_below(SESSIONS)),
     };
 
@@ -136,10 +136,10 @@ static void feed_one(uint64_t number, int64_t until_ms)
 
     make_plan(&p, number, delay_ms);
     feed_task(&p, delay_ms, 0, p.key);
-    if (one_in(5)) /* the caller sent it twice */
+    if (one_in(world_mood() == WORLD_TWICE ? 1 : 5)) /* the caller sent it twice */
         feed_task(&p, delay_ms + (int64_t)sim_below(5000), 0, p.key);
-    if (one_in(8)) /* under another key, so perhaps in another partition */
-        feed_task(&p, delay_ms + (int64_t)sim_below(3000), 0, print("k%llu", sim_below(5)));
+    if (one_in(world_mood() == WORLD_TWICE ? 1 : 8)) /* under another key, so perhaps in another partition */
+        feed_task(&p, delay_ms + (int64_t)sim_below(one_in(2) ? 300 : 3000), 0, print("k%llu", sim_below(5)));
     if (one_in(10)) /* somebody used its id for other work */
         feed_task(&p, delay_ms + (int64_t)sim_below(5000), 1, one_in(2) ? p.key : print("k%llu", sim_below(5)));
     if (one_in(12))
@@ -220,7 +220,7 @@ static void redrive(const struct fed *of)
             f.headers[f.nheaders++] = of->headers[i];
     f.headers[f.nheaders++] = (struct kafka_header){SLICE("stepmill.redrives"), memory_copy(world_memory(), slice_of(number))};
     feed_after((int64_t)sim_below(5000), &f);
-    if (one_in(4)) /* sent twice */
+    if (one_in(world_mood() == WORLD_FAILING ? 1 : 4)) /* sent twice */
         feed_after((int64_t)sim_below(5000), &f);
 }
 
@@ -233,7 +233,7 @@ static void look_for_letters(void *unused)
         struct fed *of = strcmp(records[i].topic, WORLD_DLQ) ? NULL : fed_of_letter(&records[i]);
 
         if (of && of->task && (of->kind == FEED_TASK || of->kind == FEED_REDRIVE) && of->redrives < REDRIVES_MOST &&
-            of->task->redrives == of->redrives && !is_conflict(&records[i]) && one_in(2))
+            of->task->redrives == of->redrives && !is_conflict(&records[i]) && (world_mood() == WORLD_FAILING || one_in(2)))
             redrive(of);
     }
     if (!world_is_healed())

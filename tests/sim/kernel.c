@@ -10,7 +10,7 @@
 #include "stepmill/random.h"
 #include "stepmill/rule.h"
 
-enum { EVENTS_MAX = 1 << 16, TURNS_MAX = 400 * 1000 };
+enum { EVENTS_MAX = 1 << 16, TURNS_MAX = 40 * 1000 };
 
 #define EPOCH_MS INT64_C(1790000000000)
 

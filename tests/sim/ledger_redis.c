@@ -56,6 +56,24 @@ static void forget(struct ledger_task *t)
         t->cells[i] = (struct ledger_cell){.stored = 0};
 }
 
+/* A claim that was granted belongs to the history that lies there: its parents are stored with the digests named. */
+static void check_claim(const struct ledger_task *t, const struct redis_message *m)
+{
+    struct store *store = redis_server_store(world_redis());
+    struct slice parents = m->args[m->nkeys + 1];
+
+    for (size_t at = 0; at + 2 + DIGEST_SIZE <= parents.len; at += 2 + DIGEST_SIZE) {
+        char field[16];
+        struct slice cell;
+
+        snprintf(field, sizeof field, "%d", (unsigned char)parents.at[at] << 8 | (unsigned char)parents.at[at + 1]);
+        cell = store_peek(store, sim_wall_ms(), m->args[0], slice_of(field));
+        if (cell.len < DIGEST_SIZE || memcmp(cell.at, parents.at + at + 2, DIGEST_SIZE) != 0)
+            sim_violation("claim", "a tool call of %.*s was granted on cell %s, which is not stored like that",
+                          SLICE_FMT(t->fed.script.task_id), field);
+    }
+}
+
 void ledger_redis_acted(struct ledger *l, const struct redis_message *m)
 {
     struct ledger_task *t = m->nkeys ? task_of_key(l, m->args[0], "checkpoint:") : NULL;
@@ -65,6 +83,8 @@ void ledger_redis_acted(struct ledger *l, const struct redis_message *m)
         return;
     if (m->op == CELLS_REDRIVE && fine && m->nargs == 2)
         forget(t);
+    if (m->op == CELLS_CLAIM && fine)
+        check_claim(t, m);
     if (m->op == CELLS_RECORD || m->op == CELLS_REDRIVE)
         look(t, m->args[0], m->call);
 }

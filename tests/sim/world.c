@@ -27,6 +27,7 @@ static struct world {
     int64_t registry_out_until;
     uint64_t last_number;
     bool healed;
+    enum world_mood mood;
 } it;
 
 static bool rule_is_off(void *ctx, struct slice name)
@@ -48,6 +49,7 @@ void world_begin(void)
     it.redis = redis_server_new(&it.memory, it.lua);
     it.registry_out_until = 0;
     it.healed = false;
+    it.mood = (enum world_mood)sim_below(WORLD_MOODS);
     http_hosts_init();
 }
 
@@ -61,6 +63,7 @@ void world_heal(void)
     redis_server_heal(it.redis);
 }
 
+enum world_mood world_mood(void) { return it.mood; }
 bool world_is_healed(void) { return it.healed; }
 struct memory *world_memory(void) { return &it.memory; }
 struct redis_server *world_redis(void) { return it.redis; }

@@ -26,6 +26,10 @@ void world_heal(void);
 
 bool world_is_healed(void);
 
+/* What a history is mostly about: some rules are needed in rare company only. */
+enum world_mood { WORLD_MIXED, WORLD_DEAR, WORLD_TWICE, WORLD_FAILING, WORLD_MOODS };
+enum world_mood world_mood(void);
+
 struct memory *world_memory(void);
 struct redis_server *world_redis(void);
 struct ledger *world_ledger(void);
