@@ -1,14 +1,13 @@
-/* Safety rules that the simulator can switch off, to show that each is needed (tests/sim/README.md). In the product the constant
- * true: no switch is compiled in.
- */
+/* Marks the branch that is a safety rule of DELIVERY: if (RULE(name) && …). In the product it is always true and costs nothing;
+ * the simulator's build can switch one rule off and must then find the violation (tests/sim/README.md has the table). */
 #ifndef STEPMILL_RULE_H
 #define STEPMILL_RULE_H
 
-#ifdef STEPMILL_SIM
 #include <stdbool.h>
 
-bool rule_is_on(const char *name);
-#define RULE(name) rule_is_on(#name)
+#ifdef STEPMILL_SIM
+bool sim_rule_is_on(const char *name);
+#define RULE(name) sim_rule_is_on(#name)
 #else
 #define RULE(name) true
 #endif
