@@ -59,7 +59,7 @@ def test_who_wakes_up_gives_its_answers_to_who_took_over(world):
     assert not world.results.of_task(task["task_id"])
     first.signal(signal.SIGCONT)
     check(world, task, {"ok", "unknown"})
-    first.wait_log("worker.was_stopped", 20)
+    first.wait_log("kafka.partition.released", 20, orderly=False)
 
 
 @pytest.mark.timeout(200 * TIME_FACTOR)
