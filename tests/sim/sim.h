@@ -29,6 +29,12 @@ enum sim_fault {
     SIM_FAULT_TXN,         /* one transaction */
     SIM_FAULT_PROCESS,     /* a worker: killed, stopped, drained */
     SIM_FAULT_GROUP,       /* a rebalance out of nothing */
+    SIM_FAULT_KAFKA_CALL,  /* one request or its answer: lost, or late by up to 40 s */
+    SIM_FAULT_KAFKA_SERVER, /* a coordinator or leader: down, or frozen, for a while */
+    SIM_FAULT_KAFKA_MARK,  /* one marker of a transaction: late */
+    SIM_FAULT_KAFKA_FETCH, /* one fetch: slow */
+    SIM_FAULT_KAFKA_QUEUE, /* one record: the producer's queue is full */
+    SIM_FAULT_KAFKA_COMMITTED, /* one read of committed offsets: a partition's answer is missing */
     SIM_FAULTS,
 };
 /* Whether this fault happens here and now. Never once the faults are over. */

@@ -37,6 +37,7 @@ struct request {
     void (*answered)(struct request *r); /* in the client, once: `error` may also be _TRANSPORT or _TIMED_OUT */
     void *ctx;                           /* the client's */
     rd_kafka_resp_err_t error;
+    bool deferred; /* set by `act`: net_answer comes later */
     /* net.c's */
     rd_kafka_resp_err_t verdict; /* what the broker said */
     int64_t sent_ms;
@@ -45,6 +46,9 @@ struct request {
 
 void net_begin(void);
 void net_send(struct request *r);
+/* The broker answers a request that it had deferred. */
+void net_answer(struct request *r, rd_kafka_resp_err_t error);
+bool net_is_out(enum server server);
 /* Outages of one server: connections are refused (killed), or nothing moves (stopped). */
 void net_outage(enum server server, bool frozen, int64_t ms);
 void net_heal(void);
@@ -105,31 +109,33 @@ void logs_mark(struct log_of *l, int64_t pid, int32_t epoch, bool commit, uint64
 
 /* ---- Group (group.c) */
 
+/* What a client knows of its membership. */
 struct member {
-    uint64_t id; /* 0: none yet */
-    int32_t generation;
+    uint64_t id;        /* 0: none yet */
+    int32_t generation; /* -1: none yet */
 };
 
 struct part_list {
     struct log_of *at[OFFSETS_MAX];
     size_t n;
 };
+bool part_list_has(const struct part_list *l, const struct log_of *log);
+void part_list_remove(struct part_list *l, const struct log_of *log);
 
 struct stored_offset {
     struct log_of *log;
-    int64_t offset;
+    int64_t offset; /* -1: none */
     struct slice metadata;
 };
 
-void group_begin(void);
-/* The member (re)joins with what it owns; `joined` when the round is over. */
+/* JoinGroup and SyncGroup in one: the answer comes when the round is over. */
 struct join {
-    struct request request;
-    struct member member;
-    struct part_list owned;
-    struct part_list assigned; /* the answer */
-    bool waits;
+    struct request request; /* first */
+    struct member member;   /* in: who asks; out: who it is now */
+    struct part_list parts; /* in: what it owns; out: what it is given */
 };
+
+void group_begin(void);
 void group_join(struct request *join);
 rd_kafka_resp_err_t group_heartbeat(struct member m);
 void group_leave(uint64_t member);
@@ -138,7 +144,7 @@ rd_kafka_resp_err_t group_commit_pending(int64_t pid, struct member m, const str
 void group_mark(int64_t pid, bool commit, uint64_t txn);
 /* False: a transaction over it is open. */
 bool group_stored(const struct log_of *l, struct stored_offset *stored);
-void group_rebalance(void);
+void group_rebalance(const char *why);
 /* Something of a transaction waits for its end. */
 bool group_has_pending(void);
 
@@ -160,9 +166,14 @@ bool txns_any_open(void);
 void fetch_wake_all(void);
 void fetch_begin(void);
 
-/* checks.c: nothing hangs when all is over. */
-void cluster_check_at_rest(void);
+/* ---- The whole (cluster.c) */
+
 void cluster_begin(void);
-void cluster_heal(void);
+/* An outage, of any server. */
+void cluster_disturb(void);
+/* Everything is committed up to the logs' ends, no transaction is open. */
+bool cluster_is_at_rest(void);
+/* Notes of what is not. */
+void cluster_tell_unrest(void);
 
 #endif

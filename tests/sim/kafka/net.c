@@ -56,7 +56,7 @@ static void answer_arrives(void *request)
     struct request *r = request;
 
     /* Its process slept meanwhile: librdkafka may look at the clock before it looks at the socket. */
-    if (sim_now_ms() - r->sent_ms > r->timeout_ms && sim_below(2))
+    if (!r->deferred && sim_now_ms() - r->sent_ms > r->timeout_ms && sim_below(2))
         tell(r, RD_KAFKA_RESP_ERR__TIMED_OUT);
     else
         tell(r, r->verdict);
@@ -91,6 +91,20 @@ static void act(struct request *r)
     r->verdict = r->error;
 }
 
+static void answer(struct request *r, int64_t delay_ms)
+{
+    if (!r->deferred)
+        back(r, delay_ms, answer_arrives);
+}
+
+void net_answer(struct request *r, rd_kafka_resp_err_t error)
+{
+    r->verdict = error;
+    back(r, (int64_t)sim_below(LAN_MS + 1), answer_arrives);
+}
+
+bool net_is_out(enum server server) { return net.outages[server].until > sim_now_ms(); }
+
 /* After its sender gave up: it acts all the same, and nobody waits for the answer. */
 static void acts_late(void *request)
 {
@@ -102,7 +116,7 @@ static void acts_late(void *request)
     }
     sim_note("Kafka: a late %s of %s acts", r->name, r->client->name);
     act(r);
-    back(r, (int64_t)sim_below(LAN_MS + 1), answer_arrives);
+    answer(r, (int64_t)sim_below(LAN_MS + 1));
 }
 
 static void arrives(void *request)
@@ -116,7 +130,7 @@ static void arrives(void *request)
         sim_later(net.outages[r->server].until - sim_now_ms() + (int64_t)sim_below(20), acts_late, r);
     } else {
         act(r);
-        back(r, (int64_t)sim_below(LAN_MS + 1), answer_arrives);
+        answer(r, (int64_t)sim_below(LAN_MS + 1));
     }
 }
 
@@ -137,7 +151,7 @@ static void arrives_slowly_answered(void *request)
         act(r);
     else
         r->verdict = RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
-    back(r, 100 + (int64_t)sim_below(8000), answer_arrives);
+    answer(r, 100 + (int64_t)sim_below(8000));
     back(r, r->timeout_ms, out_of_patience);
 }
 

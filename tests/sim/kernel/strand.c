@@ -105,7 +105,7 @@ static char *take_stack(void)
 static void prepare(struct strand *s, char *stack)
 {
 #if BY_HAND
-    void **top = (void **)(void *)(stack + STACK) - 2; /* 16 bytes aligned, as a call finds it */
+    void **top = (void **)(void *)(stack + STACK) - 1; /* aligned as after a call */
     void (*entry)(void) = begin;
 
     *top = NULL; /* nobody to return to */

@@ -7,6 +7,7 @@
 #include "kernel.h"
 #include "stepmill/error.h"
 #include "stepmill/random.h"
+#include "stepmill/rule.h"
 
 enum { EVENTS_MAX = 1 << 16, TURNS_MAX = 400 * 1000 };
 
@@ -110,6 +111,8 @@ void kernel_set_rate(enum sim_fault kind, uint32_t rate) { it.rates[kind] = rate
 void kernel_end_faults(void) { it.faults_over = true; }
 bool kernel_faults_are_over(void) { return it.faults_over; }
 bool sim_rule_is_off(struct slice name) { return it.options.rule_off && slice_is(name, it.options.rule_off); }
+
+bool sim_rule_is_on(const char *name) { return !it.options.rule_off || strcmp(name, it.options.rule_off) != 0; }
 
 static void say(const char *format, va_list args)
 {

@@ -1,0 +1,129 @@
+/* stepmill-sim: runs histories from seeds, counts them, and shows the first that breaks a promise, made as short as it will go.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "run.h"
+
+enum { BATCH = 500 };
+
+static double now(void)
+{
+    struct timespec t;
+
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void show(const struct settings *s, const struct report *bad)
+{
+    struct cut *cut = run_shared(sizeof *cut);
+    struct report *r = run_shared(sizeof *r);
+    struct settings told = *s;
+    char rule[sizeof bad->outcome.rule];
+    uint64_t seed = bad->first_bad;
+
+    snprintf(rule, sizeof rule, "%s", bad->outcome.rule);
+    printf("seed %llu breaks a promise: %s: %s\n", (unsigned long long)seed, rule, bad->outcome.text);
+    if (s->shrink) {
+        size_t left = shrink(s, seed, rule, cut, r);
+
+        printf("shortest history found: %zu records and faults, %.1f s\n", left, (double)r->outcome.ended_ms / 1000);
+    }
+    told.told = true;
+    run_batch(&told, seed, 1, cut, r);
+}
+
+struct total {
+    uint64_t done, bad, turns, simulated_ms, faults;
+    struct report first; /* bad one */
+};
+
+static void add(struct total *t, const struct report *r)
+{
+    if (r->bad && !t->bad)
+        t->first = *r;
+    t->done += r->done;
+    t->bad += r->bad;
+    t->turns += r->turns;
+    t->simulated_ms += r->simulated_ms;
+    for (int i = 0; i < SIM_FAULTS; i++)
+        t->faults += r->faults[i];
+}
+
+static int run(const struct settings *s)
+{
+    struct report *r = run_shared(sizeof *r);
+    struct total t = {.done = 0};
+    double began = now(), took;
+
+    for (uint64_t seed = s->seed; (!s->count || t.done < s->count) && (s->count || now() - began < s->seconds);) {
+        uint64_t n = s->count && s->count - t.done < BATCH ? s->count - t.done : s->count ? BATCH : BATCH / 10;
+
+        run_batch(s, seed, n, NULL, r);
+        add(&t, r);
+        seed += r->done;
+        if (t.bad && !s->keep_going)
+            break;
+    }
+    took = now() - began;
+    if (t.bad && s->shrink && !s->told)
+        show(s, &t.first);
+    else if (t.bad)
+        printf("seed %llu breaks a promise: %s: %s\n", (unsigned long long)t.first.first_bad, t.first.outcome.rule,
+               t.first.outcome.text);
+    printf("%llu histories, %llu with violations, seeds %llu-%llu, %.1f s, %.0f/s; simulated %.1f h, %llu faults, %llu turns\n",
+           (unsigned long long)t.done, (unsigned long long)t.bad, (unsigned long long)s->seed,
+           (unsigned long long)(s->seed + (t.done ? t.done - 1 : 0)), took, (double)t.done / took,
+           (double)t.simulated_ms / 3.6e6, (unsigned long long)t.faults, (unsigned long long)t.turns);
+    return t.bad != 0;
+}
+
+static int usage(void)
+{
+    fputs("usage: stepmill-sim [--seed N] [--histories N | --seconds S] [--rule-off NAME] [--trace] [--log] [--no-shrink]\n"
+          "                    [--keep-going]\n"
+          "  --seed N         the first seed (1); the following histories take the next ones\n"
+          "  --histories N    so many; else as many as --seconds (10) allow\n"
+          "  --rule-off NAME  switches a safety rule off: a violation must be found (tests/sim/README.md lists them)\n"
+          "  --trace          tells all that happens in one history; with --log the workers' own log lines too\n"
+          "  --keep-going     names every bad seed instead of stopping at the first\n"
+          "Exit 0: no violation, 1: some, 2: usage.\n",
+          stderr);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings s = {.seed = 1, .seconds = 10, .shrink = true};
+
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+
+        if (!strcmp(argv[i], "--trace"))
+            s.told = true;
+        else if (!strcmp(argv[i], "--log"))
+            s.told = s.deep = true;
+        else if (!strcmp(argv[i], "--no-shrink"))
+            s.shrink = false;
+        else if (!strcmp(argv[i], "--keep-going"))
+            s.keep_going = true;
+        else if (!value)
+            return usage();
+        else if (!strcmp(argv[i], "--seed"))
+            s.seed = strtoull(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--histories"))
+            s.count = strtoull(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--seconds"))
+            s.seconds = strtod(argv[++i], NULL);
+        else if (!strcmp(argv[i], "--rule-off"))
+            s.rule_off = argv[++i];
+        else
+            return usage();
+    }
+    if (s.told && !s.count)
+        s.count = 1;
+    return run(&s);
+}
