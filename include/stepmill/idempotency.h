@@ -6,7 +6,7 @@
 #include "bytes.h"
 #include "digest.h"
 
-enum { IDEMPOTENCY_KEY_MAX = 128 + 1 + 11 + 1 + 8 + 1 };
+enum { IDEMPOTENCY_KEY_MAX = 128 + 1 + 11 + 1 + 8 + 1, IDEMPOTENCY_HEADER_MAX = 2 * IDEMPOTENCY_KEY_MAX + 2 };
 
 /* `parts`: a tool's name, version and body. Each is hashed with its length,
  * except that the `nbody` last parts are one body. Writes a terminated text; returns its length. */
@@ -17,5 +17,8 @@ size_t idempotency_key(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int
  * idempotency_end for the key of what was added so far. */
 void idempotency_begin(struct digest_state *s, struct slice called);
 size_t idempotency_end(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int32_t seq, const struct digest_state *s);
+
+/* The key as the header's value: a String of RFC 8941 §3.3.3, in quotes, with each backslash and quote behind a backslash. */
+struct slice idempotency_header(char text[IDEMPOTENCY_HEADER_MAX], struct slice key);
 
 #endif

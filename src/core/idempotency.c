@@ -25,6 +25,22 @@ static size_t write_key(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, in
     return (size_t)snprintf(text, IDEMPOTENCY_KEY_MAX, "%.*s/%d/%s", SLICE_FMT(task_id), seq, hex);
 }
 
+struct slice idempotency_header(char text[IDEMPOTENCY_HEADER_MAX], struct slice key)
+{
+    size_t n = 0;
+
+    if (key.len >= IDEMPOTENCY_KEY_MAX)
+        bug("an idempotency key of %zu bytes", key.len);
+    text[n++] = '"';
+    for (size_t i = 0; i < key.len; i++) {
+        if (key.at[i] == '\\' || key.at[i] == '"')
+            text[n++] = '\\';
+        text[n++] = key.at[i];
+    }
+    text[n++] = '"';
+    return (struct slice){text, n};
+}
+
 void idempotency_begin(struct digest_state *s, struct slice called)
 {
     uint8_t length[8];

@@ -174,15 +174,14 @@ static void send(struct task *t, struct model *m)
 {
     struct worker *w = t->worker;
     struct slice body[3] = {buf_slice(&t->agent->heads[index_of(t->agent, m)]), buf_slice(&t->messages), OPENAI_TAIL};
-    char key[IDEMPOTENCY_KEY_MAX], quoted[IDEMPOTENCY_KEY_MAX + 2], traceparent[TRACEPARENT_SIZE];
+    char key[IDEMPOTENCY_KEY_MAX], quoted[IDEMPOTENCY_HEADER_MAX], traceparent[TRACEPARENT_SIZE];
     struct http_header headers[4] = {{SLICE("Content-Type"), SLICE("application/json")}};
     struct ticket ticket = task_ticket(t);
     size_t n = 1;
 
     put_key(t, m, key);
-    snprintf(quoted, sizeof quoted, "\"%s\"", key);
     trace_format(&t->trace, traceparent);
-    headers[n++] = (struct http_header){SLICE("Idempotency-Key"), slice_of(quoted)};
+    headers[n++] = (struct http_header){SLICE("Idempotency-Key"), idempotency_header(quoted, slice_of(key))};
     headers[n++] = (struct http_header){SLICE("traceparent"), slice_of(traceparent)};
     if (m->authorization[0])
         headers[n++] = (struct http_header){SLICE("Authorization"), slice_of(m->authorization)};

@@ -228,16 +228,15 @@ static void send(struct task *t, struct tool_run *run)
 {
     struct worker *w = t->worker;
     const struct tool_definition *d = run->tool->definition;
-    char request_id[37], quoted[IDEMPOTENCY_KEY_MAX + 2], traceparent[TRACEPARENT_SIZE];
+    char request_id[37], quoted[IDEMPOTENCY_HEADER_MAX], traceparent[TRACEPARENT_SIZE];
     struct http_header headers[6] = {{SLICE("Content-Type"), SLICE("application/json")}, {SLICE("X-Agent-Id"), t->agent->name}};
     struct ticket ticket = task_ticket(t);
     size_t n = 2;
 
     random_uuid4(&w->random, request_id);
-    snprintf(quoted, sizeof quoted, "\"%.*s\"", SLICE_FMT(run->key));
     trace_format(&t->trace, traceparent);
     headers[n++] = (struct http_header){SLICE("X-Request-Id"), slice_of(request_id)};
-    headers[n++] = (struct http_header){SLICE("Idempotency-Key"), slice_of(quoted)};
+    headers[n++] = (struct http_header){SLICE("Idempotency-Key"), idempotency_header(quoted, run->key)};
     headers[n++] = (struct http_header){SLICE("traceparent"), slice_of(traceparent)};
     if (d->auth_header)
         headers[n++] = (struct http_header){slice_of(d->auth_header), slice_of(d->auth_value)};

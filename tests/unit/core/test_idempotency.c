@@ -55,11 +55,23 @@ static void a_growing_body_is_hashed_once(void **state)
     assert_string_equal(again, key);
 }
 
+static void a_header_is_a_string_of_structured_fields(void **state)
+{
+    char text[IDEMPOTENCY_HEADER_MAX], longest[IDEMPOTENCY_KEY_MAX - 1];
+    struct slice header = idempotency_header(text, SLICE("a\\b/3/42e42989"));
+
+    (void)state;
+    assert_true(slice_equal(header, SLICE("\"a\\\\b/3/42e42989\"")));
+    memset(longest, '\\', sizeof longest);
+    assert_int_equal(idempotency_header(text, (struct slice){longest, sizeof longest}).len, 2 * sizeof longest + 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_are_stable_and_tell_calls_apart),
         cmocka_unit_test(a_growing_body_is_hashed_once),
+        cmocka_unit_test(a_header_is_a_string_of_structured_fields),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
