@@ -82,7 +82,8 @@ static void check_needs(struct reader *r)
 static void check_agents(struct reader *r)
 {
     struct config *c = r->config;
-    struct buf group = BUF(256);
+    char room[256];
+    struct buf group = BUF_IN(room);
     char path[TREE_PATH_MAX];
 
     if (r->source->needs & CONFIG_NEED_AGENTS && !c->nagents)
@@ -98,7 +99,6 @@ static void check_agents(struct reader *r)
     }
     if (!c->kafka.group_id && c->nagents > 1 && r->source->needs & CONFIG_NEED_AGENTS)
         refuse(r, "kafka.group.id", "must be set where there are several agents");
-    buf_free(&group);
 }
 
 static void check_models_used(struct reader *r)
@@ -156,13 +156,11 @@ static void check_credentials(struct reader *r)
 /* Whether two agents, or an agent and what we write, would share a topic. */
 static bool is_tasks_topic(const struct config *c, const char *agent, const char *name)
 {
-    struct buf topic = BUF(1024);
-    bool same;
+    char room[1024];
+    struct buf topic = BUF_IN(room);
 
     config_tasks_topic(c, agent, &topic);
-    same = !strcmp(buf_text(&topic), name);
-    buf_free(&topic);
-    return same;
+    return !strcmp(buf_text(&topic), name);
 }
 
 static void check_agents_topics(struct reader *r)

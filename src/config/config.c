@@ -29,12 +29,16 @@ struct config *config_load(const struct config_source *source, struct config_rep
         arena_free(a);
         return NULL;
     }
-    if (sources_read(&r)) {
+    if (sources_read(&r) && !arena_failed(a)) {
         r.config->values->root = r.root;
         fill(&r);
-        split_credentials(&r);
-        check(&r);
+        if (!arena_failed(a))
+            split_credentials(&r);
+        if (!arena_failed(a))
+            check(&r);
     }
+    if (arena_failed(a)) /* any part of it may be missing */
+        problem_error(report, NULL, arena_is_full(a) ? "the configuration is too large" : "out of memory");
     if (report->errors == 0)
         return r.config;
     arena_free(a);

@@ -48,6 +48,8 @@ static const char *without_userinfo(struct reader *r, const char *url, const cha
     buf_put(&text, url, (size_t)(at - url));
     buf_put_text(&text, at + len + 1);
     copy = arena_copy(r->arena, buf_slice(&text));
+    if (text.failed)
+        problem_error(r->report, NULL, "out of memory");
     buf_free(&text);
     return copy.at;
 }

@@ -17,7 +17,7 @@ static void fill_defaults(struct reader *r, enum option_scope scope, void *base)
 
     for (size_t i = 0; i < option_count; i++)
         if (option_table[i].fallback && option_scope(&option_table[i]) == scope &&
-            !value_read(&option_table[i], slice_of(option_table[i].fallback), base, r->arena, &why))
+            !value_read(&option_table[i], slice_of(option_table[i].fallback), base, r->arena, &why) && !arena_failed(r->arena))
             bug("default of %s: %.*s", option_table[i].path, SLICE_FMT(buf_slice(&why)));
     buf_free(&why);
 }

@@ -50,7 +50,8 @@ static void put_path(const struct option *o, struct buf *to)
 
 static void put_variable(const struct option *o, struct buf *to)
 {
-    struct buf variable = BUF(2 * TREE_PATH_MAX);
+    char room[2 * TREE_PATH_MAX];
+    struct buf variable = BUF_IN(room);
     const char *text, *star;
 
     sources_variable(o->path, &variable);
@@ -59,7 +60,6 @@ static void put_variable(const struct option *o, struct buf *to)
     buf_put(to, text, star ? (size_t)(star - text) : strlen(text));
     if (star)
         buf_printf(to, "<NAME>%s", star + 1);
-    buf_free(&variable);
 }
 
 static void put_section(const struct option *o, struct buf *to)
@@ -150,7 +150,8 @@ static void put_member(struct buf *to, const char *name, struct slice text)
 
 static void put_limits(const struct option *o, struct buf *to)
 {
-    struct buf low = BUF(64), high = BUF(64);
+    char low_room[64], high_room[64];
+    struct buf low = BUF_IN(low_room), high = BUF_IN(high_room);
 
     if (has_range(o)) {
         value_write_number(o, o->min, &low);
@@ -158,15 +159,14 @@ static void put_limits(const struct option *o, struct buf *to)
     }
     put_member(to, "minimum", has_range(o) ? buf_slice(&low) : (struct slice){NULL, 0});
     put_member(to, "maximum", has_range(o) ? buf_slice(&high) : (struct slice){NULL, 0});
-    buf_free(&low);
-    buf_free(&high);
 }
 
 void config_reference_json(struct buf *to)
 {
     for (size_t i = 0; i < option_count; i++) {
         const struct option *o = &option_table[i];
-        struct buf variable = BUF(2 * TREE_PATH_MAX);
+        char room[2 * TREE_PATH_MAX];
+        struct buf variable = BUF_IN(room);
 
         put_variable(o, &variable);
         buf_put_text(to, i ? ",\n  {\"path\": " : "[\n  {\"path\": ");
@@ -186,7 +186,6 @@ void config_reference_json(struct buf *to)
                    o->reloadable ? "true" : "false", o->need ? "true" : "false");
         put_member(to, "help", slice_of(o->help));
         buf_put_byte(to, '}');
-        buf_free(&variable);
     }
     buf_put_text(to, "\n]\n");
 }

@@ -173,6 +173,7 @@ static void put_value(struct printer *p, const struct option *o, const void *bas
     } else {
         put_escaped(p, buf_slice(&text));
     }
+    p->to->failed |= text.failed || quoted.failed;
     buf_free(&text);
     buf_free(&quoted);
 }

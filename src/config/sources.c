@@ -65,6 +65,8 @@ static bool read_file(struct reader *r, const char *path)
 
     if (whole)
         r->folder = keep(r, dirname(whole));
+    else if (errno == ENOMEM) /* paths in the file are relative to it */
+        problem_error(r->report, NULL, "out of memory");
     free(whole);
     r->config->path = place.name;
     r->beginning = (struct place){PLACE_FILE, place.name, 1, 1};
@@ -257,6 +259,8 @@ bool sources_read(struct reader *r)
     const char *path = find_file(r->source);
     char *cwd = getcwd(NULL, 0);
 
+    if (!cwd && errno == ENOMEM)
+        problem_error(r->report, NULL, "out of memory");
     r->cwd = r->folder = keep(r, cwd ? cwd : "");
     free(cwd);
     if (path && !read_file(r, path))

@@ -1,6 +1,7 @@
 /* Allocators that fail on demand, put before the real ones by the linker (--wrap), and the loop over all places. */
 #include "memory_faults.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -23,13 +24,22 @@ void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *old, size_t n);
 void __wrap_free(void *p);
+char *__real_getcwd(char *room, size_t n);
+char *__real_realpath(const char *path, char *room);
 char *__wrap_strdup(const char *s);
 char *__wrap_strndup(const char *s, size_t n);
+char *__wrap_getcwd(char *room, size_t n);
+char *__wrap_realpath(const char *path, char *room);
 
 static bool may_take(void)
 {
+    bool fails;
+
     now.taken++;
-    return !now.fail_at || (now.fail_after ? now.taken < now.fail_at : now.taken != now.fail_at);
+    fails = now.fail_at && (now.fail_after ? now.taken >= now.fail_at : now.taken == now.fail_at);
+    if (fails)
+        errno = ENOMEM;
+    return !fails;
 }
 
 static void *held(void *p)
@@ -67,6 +77,17 @@ char *__wrap_strndup(const char *s, size_t n)
 }
 
 char *__wrap_strdup(const char *s) { return __wrap_strndup(s, SIZE_MAX); }
+
+/* These two are asked for memory of theirs. */
+char *__wrap_getcwd(char *room, size_t n)
+{
+    return room ? __real_getcwd(room, n) : may_take() ? held(__real_getcwd(NULL, n)) : NULL;
+}
+
+char *__wrap_realpath(const char *path, char *room)
+{
+    return room ? __real_realpath(path, room) : may_take() ? held(__real_realpath(path, NULL)) : NULL;
+}
 
 void saw(struct slice what)
 {
