@@ -151,16 +151,21 @@ static void arrive(void *message)
     struct redis_server *s = world_redis();
     enum call_fate fate = CALL_FINE;
 
+    if (m->order != port->arrived + 1) {
+        sim_later(1, arrive, m);
+        return;
+    }
+    if (s->stalled_until > sim_now_ms()) {
+        sim_later(s->stalled_until - sim_now_ms(), arrive, m);
+        return;
+    }
+    port->arrived++;
     if (port->cut == m->connection)
         return; /* it did not get here */
     if (sim_fault(SIM_FAULT_REDIS))
         server_fault(s);
     if (s->gone_until > sim_now_ms() || port->cut == m->connection) {
         cut(s, port, m->connection);
-        return;
-    }
-    if (s->stalled_until > sim_now_ms()) {
-        sim_later(s->stalled_until - sim_now_ms(), arrive, m);
         return;
     }
     if (m->number && sim_fault(SIM_FAULT_REDIS_CALL))
@@ -190,6 +195,7 @@ void redis_server_send(struct redis_server *s, struct redis_message *m)
             bug("more than %d clients of Redis in one history", PORTS_MAX);
         s->ports[s->nports++] = m->port;
     }
+    m->order = ++m->port->sent;
     sim_later(at - now, arrive, m);
 }
 

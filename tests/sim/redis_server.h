@@ -11,6 +11,7 @@ struct redis_port {
     struct redis *client; /* NULL: freed */
     struct sim_process *process;
     uint64_t connection;                /* number of the connection made now; what belongs to another is lost */
+    uint64_t sent, arrived;             /* messages: none overtakes another, a stall or not */
     uint64_t cut;                       /* number of the newest connection that has ended */
     int64_t to_server_ms, to_client_ms; /* when the newest message arrives: none overtakes another */
 };
@@ -18,6 +19,7 @@ struct redis_port {
 /* A call on its way to the server, then its answer on the way back. */
 struct redis_message {
     struct redis_port *port;
+    uint64_t order;              /* of its port */
     uint64_t connection, number; /* number 0: the greeting */
     int script;                  /* of the Lua host; -1: a plain command */
     struct slice *args;
