@@ -16,7 +16,7 @@ struct arena {
     bool failed, full;
 };
 
-enum { BLOCK_SIZE = 2048 - sizeof(struct block) };
+enum { BLOCK_MIN = 2048, BLOCK_MAX = 32 * 1024 };
 
 struct arena *arena_new(size_t max)
 {
@@ -40,10 +40,21 @@ void arena_free(struct arena *a)
     free(a);
 }
 
+/* Of the next block, its head included: an eighth of what is there already, so that a large arena has few. */
+static size_t usual_block(const struct arena *a)
+{
+    size_t size = BLOCK_MIN;
+
+    while (size < BLOCK_MAX && size < a->size / 8)
+        size *= 2;
+    return size;
+}
+
 static struct block *add_block(struct arena *a, size_t n)
 {
     size_t left = a->size + sizeof(struct block) < a->max ? a->max - a->size - sizeof(struct block) : 0;
-    size_t size = n > BLOCK_SIZE / 2 || left < BLOCK_SIZE ? n : BLOCK_SIZE; /* near the ceiling: what is asked for and no more */
+    size_t usual = usual_block(a) - sizeof(struct block);
+    size_t size = n > usual / 2 || left < usual ? n : usual; /* near the ceiling: what is asked for and no more */
     struct block *b;
 
     a->full = size > left;
@@ -55,7 +66,7 @@ static struct block *add_block(struct arena *a, size_t n)
     b->size = size;
     b->used = 0;
     /* A block of its own for a large piece goes behind the one that still has room. */
-    if (size != BLOCK_SIZE && a->blocks) {
+    if (size != usual && a->blocks) {
         b->next = a->blocks->next;
         a->blocks->next = b;
     } else {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FIRST_ROOM = 256 };
+enum { FIRST_ROOM = 255 }; /* with the terminator that has its place behind it: what malloc has a size for */
 
 bool slice_starts_with(struct slice a, const char *prefix)
 {
@@ -51,7 +51,7 @@ char *buf_reserve(struct buf *b, size_t n)
     if (b->at && n <= b->room - b->len)
         return b->at + b->len;
     while (room < b->len + n && room < b->max / 2)
-        room *= 2;
+        room = room * 2 + 1;
     if (room < b->len + n || room > b->max)
         room = b->max;
     at = room < SIZE_MAX ? realloc(b->at, room + 1) : NULL; /* one more, so that a terminator always finds its place */
