@@ -13,8 +13,8 @@
 #include "error.h"
 #include "event.h"
 
-/* Each appends one message, with a comma before it when the list is not empty. Look at `list->failed` once. An empty system
- * prompt adds nothing. */
+/* Each appends one message, with a comma before it unless it is the first: the list is empty, or ends with the '[' of
+ * openai_put_head. Look at `list->failed` once. An empty system prompt adds nothing. */
 void openai_put_system(struct buf *list, struct slice prompt);
 void openai_put_turn(struct buf *list, const struct turn *turn);
 /* The prompt; before it, if any entry may be shown, "Context:" and the context as one JSON object in the order given (a task's is

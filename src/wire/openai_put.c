@@ -10,7 +10,7 @@ enum { FUNCTION_NAME_MAX = 64 };
 
 static void begin_message(struct buf *list, const char *role)
 {
-    if (list->len)
+    if (list->len && list->at[list->len - 1] != '[')
         buf_put_byte(list, ',');
     buf_put_text(list, "{\"role\":\"");
     buf_put_text(list, role);

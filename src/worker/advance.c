@@ -98,8 +98,8 @@ static void end_too_large(struct task *t)
     if (t->state != TASK_WAITING)
         task_enter(t, TASK_WAITING);
     if (t->decoded && t->nold_arenas == 1) {
-        buf_free(&t->messages);
-        t->messages = BUF(0);
+        buf_free(&t->body);
+        t->body = BUF(0);
         forget(t);
         task_load(t);
     } else {
@@ -232,7 +232,7 @@ static void load_again(struct task *t)
     arena_free(t->arena);
     t->arena = fresh;
     forget(t);
-    buf_clear(&t->messages);
+    buf_clear(&t->body);
     t->input = (struct task_input){.deadline_at_ms = -1};
     t->decoded = false;
     task_fetch(t);

@@ -54,7 +54,7 @@ static struct error add_tools(struct worker *w, struct agent *a)
     return error_none();
 }
 
-/* The request body up to the messages, per model; and the digest that ModelAnswered names. */
+/* The request body as far as it is the same for all tasks, per model; and the digest that ModelAnswered names. */
 static struct error render(struct agent *a)
 {
     struct openai_tool tools[EVENT_TOOLS_MAX];
@@ -79,6 +79,8 @@ static struct error render(struct agent *a)
                                                                .seed = m->seed,
                                                                .max_tokens = m->max_tokens,
                                                                .extra = m->extra});
+        a->before_messages[i] = a->heads[i].len;
+        openai_put_system(&a->heads[i], slice_of(a->config->system_prompt));
         if (a->heads[i].failed)
             return no_memory();
         idempotency_begin(&a->hashed_heads[i], SLICE("openai"));

@@ -36,10 +36,11 @@ struct event task_event(struct task *t, enum event_kind kind, int32_t seq)
 
 static void put_start(struct task *t, const struct event_started *s)
 {
-    openai_put_system(&t->messages, slice_of(t->agent->config->system_prompt));
+    t->headed = 0;
+    buf_put_slice(&t->body, buf_slice(&t->agent->heads[0])); /* the first model of the cascade is mostly the one that is called */
     for (size_t i = 0; i < s->nmemory; i++)
-        openai_put_turn(&t->messages, &s->memory[i]);
-    openai_put_user(&t->messages, s->input.prompt, s->input.context, s->input.ncontext);
+        openai_put_turn(&t->body, &s->memory[i]);
+    openai_put_user(&t->body, s->input.prompt, s->input.context, s->input.ncontext);
 }
 
 static bool begin_calls(struct task *t, const struct event_model_answered *m)
@@ -50,7 +51,7 @@ static bool begin_calls(struct task *t, const struct event_model_answered *m)
     t->runs = NULL;
     if (m->ncalls == 0) /* it ends the task, so no model will read it; a redrive asks the question again */
         return true;
-    openai_put_assistant(&t->messages, m);
+    openai_put_assistant(&t->body, m);
     t->answers = arena_alloc(t->arena, m->ncalls * sizeof *t->answers);
     t->runs = arena_alloc(t->arena, m->ncalls * sizeof *t->runs);
     return t->answers && t->runs;
@@ -69,7 +70,7 @@ static bool take_answer(struct task *t, int32_t seq, const struct event_tool_ans
     t->runs[call].state = RUN_ANSWERED;
     if (!history_group_open(&t->history))
         for (size_t i = 0; i < t->history.ncalls; i++)
-            openai_put_tool(&t->messages, t->answers[i]);
+            openai_put_tool(&t->body, t->answers[i]);
     return true;
 }
 
@@ -80,13 +81,14 @@ static struct error apply(struct task *t, const struct event *e)
 
     if (failed(error))
         return error;
+    task_cancel_model(t); /* is none under way, but if there were, its request would be sent from the body that grows here */
     if (e->kind == EVENT_STARTED)
         put_start(t, &e->started);
     else if (e->kind == EVENT_MODEL_ANSWERED)
         ok = begin_calls(t, &e->model);
     else if (e->kind == EVENT_TOOL_ANSWERED)
         ok = take_answer(t, e->seq, &e->tool);
-    return ok && (t->too_large || !t->messages.failed) ? error_none() : no_memory(); /* too large: no model is told them */
+    return ok && (t->too_large || !t->body.failed) ? error_none() : no_memory(); /* too large: no model is told them */
 }
 
 bool task_add_event(struct task *t, struct event *e)
@@ -230,7 +232,7 @@ bool task_refold(struct task *t, const struct cell *cells, size_t ncells)
         memcpy(old, h->cells, nold * sizeof *old);
     history_reset(h);
     h->ncells = 0;
-    buf_clear(&t->messages);
+    buf_clear(&t->body);
     t->hashed.model = NULL;
     t->turn[0] = (struct slice){NULL, 0};
     for (size_t i = 0; i < ncells; i++) {

@@ -63,7 +63,7 @@ static void estimate_usage(const struct task *t, struct openai_answer *answer)
 
     for (size_t i = 0; i < answer->ncalls; i++)
         said += answer->calls[i].name.len + answer->calls[i].arguments.len;
-    answer->prompt_tokens = (int64_t)t->messages.len / BYTES_PER_TOKEN + 1;
+    answer->prompt_tokens = (int64_t)(t->body.len - t->agent->before_messages[t->headed]) / BYTES_PER_TOKEN + 1;
     answer->completion_tokens = (int64_t)said / BYTES_PER_TOKEN + 1;
 }
 
@@ -160,25 +160,50 @@ static void on_answer(void *ctx, const struct http_answer *a)
 /* Same body, same key; but what was hashed for the last call is not hashed again. */
 static void put_key(struct task *t, const struct model *m, char key[IDEMPOTENCY_KEY_MAX])
 {
-    if (t->hashed.model != m || t->hashed.messages > t->messages.len) {
+    if (t->hashed.model != m || t->hashed.bytes > t->body.len) {
         t->hashed.model = m;
-        t->hashed.messages = 0;
-        t->hashed.state = t->agent->hashed_heads[index_of(t->agent, m)];
+        t->hashed.bytes = t->agent->heads[t->headed].len;
+        t->hashed.state = t->agent->hashed_heads[t->headed];
     }
-    digest_add(&t->hashed.state, (struct slice){t->messages.at + t->hashed.messages, t->messages.len - t->hashed.messages});
-    t->hashed.messages = t->messages.len;
+    digest_add(&t->hashed.state, (struct slice){t->body.at + t->hashed.bytes, t->body.len - t->hashed.bytes});
+    t->hashed.bytes = t->body.len;
     idempotency_end(key, t->input.task_id, history_next_seq(&t->history), &t->hashed.state);
+}
+
+/* Puts the head for this model before the messages, and the tail behind them, where the next message overwrites it. False: no
+ * memory. */
+static bool complete_body(struct task *t, size_t model, struct slice *body)
+{
+    const struct slice tail = OPENAI_TAIL, head = buf_slice(&t->agent->heads[model]);
+    size_t old = t->agent->heads[t->headed].len;
+
+    if (!buf_reserve(&t->body, (head.len > old ? head.len - old : 0) + tail.len))
+        return false;
+    if (model != t->headed) {
+        memmove(t->body.at + head.len, t->body.at + old, t->body.len - old);
+        memcpy(t->body.at, head.at, head.len);
+        t->body.len += head.len - old;
+        t->headed = model;
+    }
+    memcpy(t->body.at + t->body.len, tail.at, tail.len);
+    *body = (struct slice){t->body.at, t->body.len + tail.len};
+    return true;
 }
 
 static void send(struct task *t, struct model *m)
 {
     struct worker *w = t->worker;
-    struct slice body[3] = {buf_slice(&t->agent->heads[index_of(t->agent, m)]), buf_slice(&t->messages), OPENAI_TAIL};
+    struct slice body;
     char key[IDEMPOTENCY_KEY_MAX], quoted[IDEMPOTENCY_HEADER_MAX], traceparent[TRACEPARENT_SIZE];
     struct http_header headers[4] = {{SLICE("Content-Type"), SLICE("application/json")}};
     struct ticket ticket = task_ticket(t);
     size_t n = 1;
 
+    if (!complete_body(t, index_of(t->agent, m), &body)) {
+        endpoint_probe_over(&m->health, t->probe);
+        task_give_up(t, error_make(CLASS_INTERNAL, "out_of_memory", "no memory left for the request to a model"));
+        return;
+    }
     put_key(t, m, key);
     trace_format(&t->trace, traceparent);
     headers[n++] = (struct http_header){SLICE("Idempotency-Key"), idempotency_header(quoted, slice_of(key))};
@@ -194,8 +219,8 @@ static void send(struct task *t, struct model *m)
                                                   .path = SLICE("/chat/completions"),
                                                   .headers = headers,
                                                   .header_count = n,
-                                                  .body = body,
-                                                  .body_parts = 3,
+                                                  .body = &body,
+                                                  .body_parts = 1,
                                                   .timeout_ms = m->config->timeout_ms,
                                                   .max_body = (size_t)w->config->limits.model_answer,
                                                   .ticket = ticket,

@@ -185,7 +185,7 @@ struct task *task_new(struct worker *w, struct owned *owned, struct record *reco
     t->agent = owned->agent;
     t->owned = owned;
     t->record = record;
-    t->messages = BUF(TASK_MEMORY_MAX);
+    t->body = BUF(TASK_MEMORY_MAX);
     t->schema_id = -1;
     t->deadline_at_ms = -1;
     t->admitted_ms = loop_now_ms(w->loop);
@@ -263,7 +263,7 @@ void task_free(struct task *t)
     list_remove(&t->in_ready);
     list_remove(&t->in_state);
     loop_timer_cancel(&t->timer);
-    buf_free(&t->messages);
+    buf_free(&t->body);
     record_free(t->record);
     arena_free(t->arena);
     for (size_t i = 0; i < t->nold_arenas; i++)

@@ -133,12 +133,15 @@ struct task {
     struct slice turn[2]; /* of this task, for the session's memory; absent until it is needed */
     int64_t session_tokens;
     const struct event_tool_answered **answers; /* of the current group, by call */
-    struct buf messages;                        /* raw JSON, see wire/openai */
+    /* Of the request to a model: the agent's head for model number `headed`, then the messages, raw JSON (wire/openai). It stays
+     * as it is while a call is under way, for it is sent from here. */
+    struct buf body;
+    size_t headed;
     struct {
         const struct model *model; /* NULL: nothing yet */
-        size_t messages;           /* so many bytes of them */
+        size_t bytes;              /* so many of the body */
         struct digest_state state;
-    } hashed; /* of the model's request, for its idempotency key: only what is new is added */
+    } hashed; /* for the idempotency key: only what is new is added */
 
     struct cascade cascade;
     struct model *model;    /* being called */

@@ -42,7 +42,8 @@ struct agent {
     char definition[2 * DIGEST_SIZE + 1]; /* of prompt and tools: named in ModelAnswered */
     struct model *models[CASCADE_MODELS_MAX];
     struct endpoint *healths[CASCADE_MODELS_MAX];
-    struct buf heads[CASCADE_MODELS_MAX]; /* request body up to the messages, per model */
+    struct buf heads[CASCADE_MODELS_MAX];       /* request body up to and with the system prompt, per model */
+    size_t before_messages[CASCADE_MODELS_MAX]; /* of it: what is no message */
     struct digest_state hashed_heads[CASCADE_MODELS_MAX];
     size_t nmodels;
     struct tool *tools[EVENT_TOOLS_MAX];
