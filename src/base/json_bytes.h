@@ -2,6 +2,10 @@
 #ifndef STEPMILL_BASE_JSON_BYTES_H
 #define STEPMILL_BASE_JSON_BYTES_H
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "stepmill/bytes.h"
 
 enum { JSON_ESCAPE_LONGEST = 12 }; /* a surrogate pair */
@@ -29,15 +33,36 @@ static inline uint64_t json_not_plain(const char *at)
     return (word | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops;
 }
 
+/* How many of the next 16 bytes are plain before the first that is not. */
+static inline size_t json_plain_16(const char *at)
+{
+#ifdef __SSE2__
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+    /* As signed numbers control characters and all that is not ASCII are below a blank. */
+    __m128i special =
+        _mm_or_si128(_mm_cmplt_epi8(bytes, _mm_set1_epi8(' ')),
+                     _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
+
+    return (size_t)__builtin_ctz((unsigned)_mm_movemask_epi8(special) | 1u << 16);
+#else
+    uint64_t first = json_not_plain(at), second = json_not_plain(at + 8);
+
+    if (first)
+        return (size_t)__builtin_ctzll(first) >> 3;
+    return second ? 8 + ((size_t)__builtin_ctzll(second) >> 3) : 16;
+#endif
+}
+
 /* The first byte that is not plain: nine tenths of a model's answer are strings. 16 bytes a turn, because most keys are shorter:
  * the processor then guesses right that the first turn is the last. */
 static inline const char *json_plain_end(const char *at, const char *end)
 {
-    for (; end - at >= 16; at += 16) {
-        uint64_t first = json_not_plain(at), second = json_not_plain(at + 8);
+    while (end - at >= 16) {
+        size_t plain = json_plain_16(at);
 
-        if (first | second)
-            return at + (first ? 0 : 8) + (__builtin_ctzll(first ? first : second) >> 3);
+        at += plain;
+        if (plain < 16)
+            return at;
     }
     while (at < end && (unsigned char)*at >= 0x20 && (unsigned char)*at < 0x80 && *at != '"' && *at != '\\')
         at++;

@@ -156,21 +156,20 @@ static size_t put_special(char to[6], const char **at, const char *end)
 }
 
 /* Escapes from `*at` to `stop`, or as far behind it as one step goes; `to` has ESCAPE_ROOM for the ESCAPED_AT_ONCE bytes before
- * `stop`. Eight bytes are copied before they are looked at: nearly all of them stay. */
+ * `stop`. Sixteen bytes are copied before they are looked at: nearly all of them stay. */
 static size_t escape(const char **from, const char *stop, const char *end, char *to)
 {
     const char *at = *from;
     char *out = to;
 
     while (at < stop) {
-        if (end - at >= 8) {
-            uint64_t special = json_not_plain(at);
-            size_t plain = special ? (size_t)__builtin_ctzll(special) >> 3 : 8;
+        if (end - at >= 16) {
+            size_t plain = json_plain_16(at);
 
-            memcpy(out, at, 8);
+            memcpy(out, at, 16);
             out += plain;
             at += plain;
-            if (!special)
+            if (plain == 16)
                 continue;
         } else if (json_plain_end(at, at + 1) > at) {
             *out++ = *at++;
