@@ -23,6 +23,18 @@ static bool is_topic(struct slice s)
     return true;
 }
 
+static void put_word(struct buf *out, struct slice word)
+{
+    buf_put_byte(out, ' ');
+    buf_put_slice(out, word);
+}
+
+static void put_number(struct buf *out, int64_t n)
+{
+    buf_put_byte(out, ' ');
+    buf_put_int(out, n);
+}
+
 void done_encode(const struct done *d, struct buf *out)
 {
     char hash[2 * DIGEST_SIZE + 1];
@@ -32,8 +44,13 @@ void done_encode(const struct done *d, struct buf *out)
         return;
     }
     digest_text(hash, &d->input_hash);
-    buf_printf(out, "%d %s %d %d %lld %s %.*s", VERSION, status_names[d->status], d->redrives, d->origin.partition,
-               (long long)d->origin.offset, hash, SLICE_FMT(d->origin.topic));
+    buf_put_int(out, VERSION);
+    put_word(out, slice_of(status_names[d->status]));
+    put_number(out, d->redrives);
+    put_number(out, d->origin.partition);
+    put_number(out, d->origin.offset);
+    put_word(out, (struct slice){hash, 2 * DIGEST_SIZE});
+    put_word(out, d->origin.topic);
 }
 
 /* Cuts `text` at single blanks into exactly n words. */

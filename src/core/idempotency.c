@@ -1,8 +1,6 @@
 /* Idempotency keys. */
 #include "stepmill/idempotency.h"
 
-#include <stdio.h>
-
 #include "stepmill/error.h"
 
 enum { PARTS_MAX = 8, TASK_ID_MAX = 128 };
@@ -17,12 +15,16 @@ static struct slice length_bytes(uint8_t at[8], uint64_t length)
 
 static size_t write_key(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, int32_t seq, const struct digest *d)
 {
-    char hex[9];
+    struct buf key = {.at = text, .room = IDEMPOTENCY_KEY_MAX - 1, .max = IDEMPOTENCY_KEY_MAX - 1};
 
     if (task_id.len > TASK_ID_MAX)
         bug("an idempotency key for a task id of %zu bytes", task_id.len);
-    hex_encode(hex, d->bytes, 4);
-    return (size_t)snprintf(text, IDEMPOTENCY_KEY_MAX, "%.*s/%d/%s", SLICE_FMT(task_id), seq, hex);
+    buf_put_slice(&key, task_id);
+    buf_put_byte(&key, '/');
+    buf_put_int(&key, seq);
+    buf_put_byte(&key, '/');
+    hex_encode(text + key.len, d->bytes, 4);
+    return key.len + 8;
 }
 
 struct slice idempotency_header(char text[IDEMPOTENCY_HEADER_MAX], struct slice key)

@@ -88,11 +88,13 @@ struct cells *cells_new(struct redis *r, const struct log *log, const struct cel
     const char *prefix = options->prefix ? options->prefix : "";
     struct cells *c = calloc(1, sizeof *c);
     bool made = c && strlen(prefix) <= PREFIX_MAX;
+    uint8_t process[8];
 
     if (made) {
         c->redis = r;
         c->log = log;
-        random_bytes(&c->process, sizeof c->process);
+        random_bytes(process, sizeof process);
+        hex_encode(c->process, process, sizeof process);
         c->options = *options;
         c->options.prefix = c->prefix;
         memcpy(c->prefix, prefix, strlen(prefix) + 1);
@@ -121,9 +123,9 @@ void cells_free(struct cells *c)
 static void put_task_keys(struct cells *c, struct slice task_id)
 {
     put_key(c, "checkpoint:", task_id, "");
-    put_key(c, "done:", task_id, "");
-    put_key(c, "cancel:", task_id, "");
-    put_key(c, "claims:", task_id, "");
+    put_key_again(c, "done:", task_id);
+    put_key_again(c, "cancel:", task_id);
+    put_key_again(c, "claims:", task_id);
 }
 
 /* The place in KEYS of the agent's counter for that day, which is added to `days` when it is new; 0: no memory. */
@@ -143,7 +145,7 @@ static void put_token_keys(struct cells *c, const struct cells_record *r)
     c->ndays = 0;
     for (size_t i = 0; i < r->ncells; i++) {
         size_t known = c->ndays;
-        char day[16];
+        char day[] = ":00000000";
 
         if (!r->cells[i].tokens)
             continue;
@@ -152,7 +154,8 @@ static void put_token_keys(struct cells *c, const struct cells_record *r)
         if (known == 0)
             put_key(c, "tokens:session:", r->session_id, "");
         (void)day_place(c, r->cells[i].day);
-        snprintf(day, sizeof day, ":%08d", r->cells[i].day);
+        for (int32_t place = 8, rest = r->cells[i].day; place > 0; place--, rest /= 10)
+            day[place] = (char)('0' + rest % 10);
         if (c->ndays > known)
             put_key(c, "tokens:", r->agent, day);
     }
@@ -280,8 +283,8 @@ void cells_settle(struct cells *c, struct ticket t, const struct cells_settle *s
         bug("a task was settled for the topic %.*s", SLICE_FMT(s->done.origin.topic));
     arguments_begin(a);
     put_key(c, "checkpoint:", s->task_id, "");
-    put_key(c, "done:", s->task_id, "");
-    put_key(c, "claims:", s->task_id, "");
+    put_key_again(c, "done:", s->task_id);
+    put_key_again(c, "claims:", s->task_id);
     put_argument(a, buf_slice(&done));
     buf_free(&done);
     put_number(a, s->done.redrives);

@@ -80,12 +80,10 @@ static bool is_id(struct slice id)
     return true;
 }
 
-void put_key(struct cells *c, const char *kind, struct slice id, const char *rest)
+static void put_key_parts(struct cells *c, const char *kind, struct slice id, const char *rest)
 {
     struct arguments *a = &c->arguments;
 
-    if (!is_id(id))
-        a->bad_key = true;
     open_argument(a);
     buf_put_text(&a->bytes, c->prefix);
     buf_put_text(&a->bytes, kind);
@@ -93,6 +91,15 @@ void put_key(struct cells *c, const char *kind, struct slice id, const char *res
     buf_put_text(&a->bytes, rest);
     close_argument(a);
 }
+
+void put_key(struct cells *c, const char *kind, struct slice id, const char *rest)
+{
+    if (!is_id(id))
+        c->arguments.bad_key = true;
+    put_key_parts(c, kind, id, rest);
+}
+
+void put_key_again(struct cells *c, const char *kind, struct slice id) { put_key_parts(c, kind, id, ""); }
 
 void put_seq(struct buf *to, int32_t seq)
 {

@@ -30,7 +30,7 @@ struct cells {
     const struct log *log;
     struct cells_options options;
     char prefix[PREFIX_MAX + 1];
-    uint64_t process; /* by chance: tells the loads of this process from those of another */
+    char process[17]; /* by chance: tells the loads of this process from those of another */
     int scripts[CELLS_OPS];
     struct buf sources[CELLS_OPS];
     struct arguments arguments;
@@ -51,6 +51,8 @@ void open_argument(struct arguments *a);
 void close_argument(struct arguments *a);
 /* "<prefix><kind><id><rest>" */
 void put_key(struct cells *c, const char *kind, struct slice id, const char *rest);
+/* "<prefix><kind><id>" with the id of the key before, which was looked at there. */
+void put_key_again(struct cells *c, const char *kind, struct slice id);
 /* For each 2 bytes of seq and 16 of digest. */
 void append_parents(struct buf *to, const struct cell *parents, size_t n);
 void put_parents(struct arguments *a, const struct cell *parents, size_t n);

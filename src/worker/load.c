@@ -286,7 +286,7 @@ void task_loaded(struct task *t, const struct cells_answer *a)
         return;
     }
     keep_memory(t, a);
-    snprintf(t->nonce, sizeof t->nonce, "%llx", (unsigned long long)random_next(&t->worker->seed));
+    hex_encode(t->nonce, &(uint64_t){random_next(&t->worker->seed)}, sizeof(uint64_t));
     t->session_tokens = a->session_tokens;
     t->recorded_ms = loop_now_ms(t->worker->loop);
     t->suspect = a->starts > STARTS_SUSPECT;
