@@ -18,19 +18,18 @@ if(LUA51_FOUND)
   list(APPEND sim_product ${sim_io})
   file(GLOB sim_own CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/sim/*.c ${CMAKE_SOURCE_DIR}/tests/sim/*/*.c)
 
-  list(FILTER sim_own EXCLUDE REGEX "tests/sim/(kernel|loop|process|stand_ins|broker|group|kafka_source|kafka_txn|plot|main)\\.c$")
-  add_executable(stepmill-sim-deep EXCLUDE_FROM_ALL ${sim_own} ${sim_product})
-  target_sources(stepmill-sim-deep PRIVATE ${CMAKE_BINARY_DIR}/embedded/schema_files.c ${CMAKE_BINARY_DIR}/embedded/lua_files.c)
-  target_compile_definitions(stepmill-sim-deep PRIVATE STEPMILL_SIM)
-  target_compile_options(stepmill-sim-deep PRIVATE -O2 -U_FORTIFY_SOURCE)
-  target_include_directories(stepmill-sim-deep PRIVATE ${CMAKE_SOURCE_DIR}/include
+  add_executable(stepmill-sim EXCLUDE_FROM_ALL ${sim_own} ${sim_product})
+  target_sources(stepmill-sim PRIVATE ${CMAKE_BINARY_DIR}/embedded/schema_files.c ${CMAKE_BINARY_DIR}/embedded/lua_files.c)
+  target_compile_definitions(stepmill-sim PRIVATE STEPMILL_SIM)
+  target_compile_options(stepmill-sim PRIVATE -O2 -U_FORTIFY_SOURCE)
+  target_include_directories(stepmill-sim PRIVATE ${CMAKE_SOURCE_DIR}/include
     ${CMAKE_SOURCE_DIR}/tests/sim/kernel ${CMAKE_SOURCE_DIR}/tests/sim/kafka ${CMAKE_SOURCE_DIR}/tests/sim ${CMAKE_SOURCE_DIR}/src/io
     ${CMAKE_SOURCE_DIR}/src/worker ${CMAKE_SOURCE_DIR}/src/wire ${CMAKE_SOURCE_DIR}/src/config ${CMAKE_SOURCE_DIR}/src/base
     $<TARGET_PROPERTY:PkgConfig::RDKAFKA,INTERFACE_INCLUDE_DIRECTORIES>)
-  target_link_libraries(stepmill-sim-deep PRIVATE PkgConfig::LUA51 PkgConfig::CRYPTO PkgConfig::YAML PkgConfig::JANSSON PkgConfig::AVRO m)
+  target_link_libraries(stepmill-sim PRIVATE PkgConfig::LUA51 PkgConfig::CRYPTO PkgConfig::YAML PkgConfig::JANSSON PkgConfig::AVRO m)
   set(wrapped clock_gettime getrandom pthread_create pthread_join pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock
               pthread_mutex_unlock pthread_cond_init pthread_cond_destroy pthread_cond_signal pthread_cond_wait
               pthread_cond_timedwait malloc calloc realloc free strdup strndup asprintf)
   list(TRANSFORM wrapped PREPEND -Wl,--wrap=)
-  target_link_options(stepmill-sim-deep PRIVATE ${wrapped})
+  target_link_options(stepmill-sim PRIVATE ${wrapped})
 endif()

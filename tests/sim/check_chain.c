@@ -48,7 +48,7 @@ static void gather(struct chain *k)
         struct slice digest;
 
         if (r->txn > k->result->record->txn)
-            break; /* events leave with their result or before it */
+            continue; /* events leave with their result or before it */
         if (!strcmp(r->topic, WORLD_EVENTS) && read_id(record_header_of(r, "ce_id"), k->task_id, &k->seqs[k->nevents], &digest))
             k->events[k->nevents++] = r;
     }

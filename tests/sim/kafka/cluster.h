@@ -81,6 +81,7 @@ struct log_of {
     int32_t partition;
     struct entry *entries; /* by offset */
     size_t n, room;
+    int64_t shown; /* logs.c's */
     struct sequence *sequences;
     size_t nsequences, sequences_room;
 };

@@ -286,8 +286,7 @@ static void store(const struct pending *p, uint64_t txn)
     group.stored[k] = p->stored;
     if (group.ncommits == group.commits_room) {
         group.commits_room = group.commits_room ? group.commits_room * 2 : 64;
-        group.commits =
-            memory_grow(world_memory(), group.commits, group.ncommits, group.commits_room, sizeof *group.commits);
+        group.commits = memory_grow(world_memory(), group.commits, group.ncommits, group.commits_room, sizeof *group.commits);
     }
     group.commits[group.ncommits++] = (struct sim_commit){.topic = p->stored.log->topic,
                                                           .partition = p->stored.log->partition,

@@ -8,8 +8,8 @@
 static struct {
     struct cluster_topic topics[TOPICS_MAX];
     size_t ntopics;
-    struct sim_record *records; /* made anew when asked for */
-    size_t records_room;
+    struct sim_record *records; /* of outputs, committed, as they became visible */
+    size_t nrecords, records_room;
 } all;
 
 void logs_begin(void) { memset(&all, 0, sizeof all); }
@@ -123,6 +123,23 @@ rd_kafka_resp_err_t logs_produce(struct log_of *l, int64_t pid, int32_t epoch, i
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
+/* What a reader of committed records can see now and could not before. */
+static void show(struct log_of *l)
+{
+    for (int64_t end = logs_stable_end(l); l->shown < end; l->shown++) {
+        const struct entry *e = &l->entries[l->shown];
+
+        if (e->kind != ENTRY_DATA || e->fate != FATE_COMMITTED || logs_topic(l->topic)->input)
+            continue;
+        if (all.nrecords == all.records_room) {
+            all.records_room = all.records_room ? all.records_room * 2 : 64;
+            all.records = memory_grow(world_memory(), all.records, all.nrecords, all.records_room, sizeof *all.records);
+        }
+        all.records[all.nrecords++] =
+            (struct sim_record){l->topic, e->key, e->value, e->headers, e->nheaders, e->timestamp, e->txn};
+    }
+}
+
 void logs_mark(struct log_of *l, int64_t pid, int32_t epoch, bool commit, uint64_t txn)
 {
     struct sequence *s = sequence_of(l, pid);
@@ -136,6 +153,7 @@ void logs_mark(struct log_of *l, int64_t pid, int32_t epoch, bool commit, uint64
     if (epoch > s->epoch)
         *s = (struct sequence){.pid = pid, .epoch = epoch, .open_since = -1};
     append(l, &(struct entry){.kind = commit ? ENTRY_COMMIT : ENTRY_ABORT, .pid = pid});
+    show(l);
     fetch_wake_all();
 }
 
@@ -187,27 +205,8 @@ void sim_kafka_append(const char *topic, struct slice key, struct slice value, c
     fetch_wake_all();
 }
 
-/* By topic, partition and offset: what one reader sees, in its order. */
 const struct sim_record *sim_kafka_records(size_t *n)
 {
-    size_t most = 1;
-
-    for (size_t i = 0; i < all.ntopics; i++)
-        for (int32_t p = 0; p < all.topics[i].npartitions; p++)
-            most += all.topics[i].logs[p].n;
-    all.records = memory_take(world_memory(), most * sizeof *all.records);
-    *n = 0;
-    for (size_t i = 0; i < all.ntopics; i++)
-        for (int32_t p = 0; p < all.topics[i].npartitions && !all.topics[i].input; p++) {
-            const struct log_of *l = &all.topics[i].logs[p];
-
-            for (int64_t k = 0; k < logs_stable_end(l); k++) {
-                const struct entry *e = &l->entries[k];
-
-                if (e->kind == ENTRY_DATA && e->fate == FATE_COMMITTED)
-                    all.records[(*n)++] = (struct sim_record){l->topic,    e->key,      e->value, e->headers,
-                                                              e->nheaders, e->timestamp, e->txn};
-            }
-        }
+    *n = all.nrecords;
     return all.records;
 }

@@ -73,11 +73,11 @@ enum join_state { CG_INIT, CG_WAIT_JOIN, CG_WAIT_ASSIGN_CALL, CG_WAIT_UNASSIGN_C
 struct cgrp {
     enum join_state state;
     struct member member;
-    struct part_list assignment;         /* by the group */
-    struct part_list revoking, incr;     /* of the event under way; to be assigned after it */
+    struct part_list assignment;     /* by the group */
+    struct part_list revoking, incr; /* of the event under way; to be assigned after it */
     bool has_incr, rejoin, lost;
     bool closing, heartbeat_under_way;
-    uint64_t join_number; /* the answer to an earlier join is outdated */
+    uint64_t join_number;   /* the answer to an earlier join is outdated */
     int64_t session_end_ms; /* 0: has ended */
 };
 

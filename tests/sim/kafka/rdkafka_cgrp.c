@@ -38,8 +38,8 @@ static void tell(struct rd_kafka_s *rk, rd_kafka_resp_err_t kind, const struct p
 
 static bool rebalancing(const struct cgrp *g)
 {
-    return (g->state == CG_WAIT_JOIN && g->member.id) || g->state == CG_WAIT_ASSIGN_CALL ||
-           g->state == CG_WAIT_UNASSIGN_CALL || g->has_incr || g->rejoin;
+    return (g->state == CG_WAIT_JOIN && g->member.id) || g->state == CG_WAIT_ASSIGN_CALL || g->state == CG_WAIT_UNASSIGN_CALL ||
+           g->has_incr || g->rejoin;
 }
 
 static void rejoin(struct rd_kafka_s *rk)

@@ -114,10 +114,9 @@ static void read_on(void *fetch)
         schedule(rk, p, delay());
     } else if (p->end_told != end) {
         p->end_told = end;
-        fake_enqueue(rk, &(struct rd_kafka_op_s){.type = RD_KAFKA_EVENT_ERROR,
-                                                 .error = RD_KAFKA_RESP_ERR__PARTITION_EOF,
-                                                 .part = p,
-                                                 .version = p->version});
+        fake_enqueue(
+            rk, &(struct rd_kafka_op_s){
+                    .type = RD_KAFKA_EVENT_ERROR, .error = RD_KAFKA_RESP_ERR__PARTITION_EOF, .part = p, .version = p->version});
     }
 }
 

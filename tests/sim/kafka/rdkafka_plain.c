@@ -191,10 +191,8 @@ rd_kafka_conf_res_t rd_kafka_conf_set(rd_kafka_conf_t *c, const char *name, cons
         const char *name;
         int64_t *to;
     } numbers[] = {
-        {"socket.timeout.ms", &c->socket_timeout_ms},
-        {"transaction.timeout.ms", &c->transaction_timeout_ms},
-        {"message.timeout.ms", &c->message_timeout_ms},
-        {"session.timeout.ms", &c->session_timeout_ms},
+        {"socket.timeout.ms", &c->socket_timeout_ms},   {"transaction.timeout.ms", &c->transaction_timeout_ms},
+        {"message.timeout.ms", &c->message_timeout_ms}, {"session.timeout.ms", &c->session_timeout_ms},
         {"heartbeat.interval.ms", &c->heartbeat_ms},
     };
 

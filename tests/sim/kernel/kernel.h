@@ -10,12 +10,12 @@ enum { LEFT_OUT_MAX = 8192 };
 /* What main asks of one history. */
 struct history_options {
     uint64_t seed;
-    const char *rule_off; /* NULL: all rules are on */
-    bool told;            /* print the timeline */
-    bool deep;            /* with the workers' own log */
-    const bool *left_out; /* of optional things, by number; NULL: none */
+    const char *rule_off;         /* NULL: all rules are on */
+    bool told;                    /* print the timeline */
+    bool deep;                    /* with the workers' own log */
+    const bool *left_out;         /* of optional things, by number; NULL: none */
     int tasks_most, workers_most; /* 0: as the seed says */
-    bool mild;            /* no faults at all */
+    bool mild;                    /* no faults at all */
 };
 
 /* What came of it. */

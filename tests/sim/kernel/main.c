@@ -76,8 +76,8 @@ static int run(const struct settings *s)
                t.first.outcome.text);
     printf("%llu histories, %llu with violations, seeds %llu-%llu, %.1f s, %.0f/s; simulated %.1f h, %llu faults, %llu turns\n",
            (unsigned long long)t.done, (unsigned long long)t.bad, (unsigned long long)s->seed,
-           (unsigned long long)(s->seed + (t.done ? t.done - 1 : 0)), took, (double)t.done / took,
-           (double)t.simulated_ms / 3.6e6, (unsigned long long)t.faults, (unsigned long long)t.turns);
+           (unsigned long long)(s->seed + (t.done ? t.done - 1 : 0)), took, (double)t.done / took, (double)t.simulated_ms / 3.6e6,
+           (unsigned long long)t.faults, (unsigned long long)t.turns);
     return t.bad != 0;
 }
 

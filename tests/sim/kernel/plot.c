@@ -27,10 +27,18 @@ struct plot {
 static void choose_faults(void)
 {
     static const uint32_t often[SIM_FAULTS] = {
-        [SIM_FAULT_HTTP] = 8,          [SIM_FAULT_HTTP_OUTAGE] = 80,  [SIM_FAULT_REDIS] = 60,
-        [SIM_FAULT_REDIS_CALL] = 15,   [SIM_FAULT_REGISTRY] = 20,     [SIM_FAULT_PROCESS] = 6,
-        [SIM_FAULT_GROUP] = 10,        [SIM_FAULT_KAFKA_CALL] = 8,    [SIM_FAULT_KAFKA_SERVER] = 10,
-        [SIM_FAULT_KAFKA_MARK] = 4,    [SIM_FAULT_KAFKA_FETCH] = 4,   [SIM_FAULT_KAFKA_QUEUE] = 6,
+        [SIM_FAULT_HTTP] = 8,
+        [SIM_FAULT_HTTP_OUTAGE] = 80,
+        [SIM_FAULT_REDIS] = 60,
+        [SIM_FAULT_REDIS_CALL] = 15,
+        [SIM_FAULT_REGISTRY] = 20,
+        [SIM_FAULT_PROCESS] = 6,
+        [SIM_FAULT_GROUP] = 10,
+        [SIM_FAULT_KAFKA_CALL] = 8,
+        [SIM_FAULT_KAFKA_SERVER] = 10,
+        [SIM_FAULT_KAFKA_MARK] = 4,
+        [SIM_FAULT_KAFKA_FETCH] = 4,
+        [SIM_FAULT_KAFKA_QUEUE] = 6,
         [SIM_FAULT_KAFKA_COMMITTED] = 3,
     };
 

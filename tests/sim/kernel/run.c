@@ -41,12 +41,10 @@ static void run_child(const struct settings *s, uint64_t from, uint64_t n, const
 
         alarm(HISTORY_SECONDS);
         r->running = seed;
-        history_run(&(struct history_options){.seed = seed,
-                                              .rule_off = s->rule_off,
-                                              .told = s->told,
-                                              .deep = s->deep,
-                                              .left_out = cut ? cut->left_out : NULL},
-                    &outcome);
+        history_run(
+            &(struct history_options){
+                .seed = seed, .rule_off = s->rule_off, .told = s->told, .deep = s->deep, .left_out = cut ? cut->left_out : NULL},
+            &outcome);
         count(r, &outcome);
         if (outcome.violations && s->keep_going)
             printf("seed %llu: %s: %s\n", (unsigned long long)seed, outcome.rule, outcome.text);
