@@ -217,6 +217,31 @@ static void a_quote_is_found_wherever_it_stands(void **state)
         }
 }
 
+/* At every ceiling: the whole escaped string, or nothing of it and `failed`. */
+static void a_string_that_does_not_fit_leaves_no_trace(void **state)
+{
+    struct buf whole = BUF(2000);
+    char bytes[150];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++) /* pieces of every length from 0 to 16 between what becomes 2, 3 and 6 bytes */
+        bytes[i] = i % 17 == 16 ? "\"\x80\x01"[i / 17 % 3] : (char)(i % 17 < i / 10 ? 'a' : '\n');
+    json_put_escaped(&whole, (struct slice){bytes, sizeof bytes});
+    assert_false(whole.failed);
+    for (size_t max = 1; max <= whole.len + 2; max++) {
+        struct buf b = BUF(max);
+
+        buf_put_byte(&b, 'x');
+        json_put_escaped(&b, (struct slice){bytes, sizeof bytes});
+        assert_int_equal(b.failed, whole.len + 1 > max);
+        assert_int_equal(b.len, b.failed ? 1 : whole.len + 1);
+        if (!b.failed)
+            assert_memory_equal(b.at + 1, whole.at, whole.len);
+        buf_free(&b);
+    }
+    buf_free(&whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +252,7 @@ int main(void)
         cmocka_unit_test(writer_round_trip),
         cmocka_unit_test(strings_are_written_short),
         cmocka_unit_test(a_quote_is_found_wherever_it_stands),
+        cmocka_unit_test(a_string_that_does_not_fit_leaves_no_trace),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
