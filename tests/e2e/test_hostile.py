@@ -27,9 +27,10 @@ WORK = "[[fake: steps=1 answer=\"done\"]]"
 @pytest.fixture(scope="module")
 def world(make_shared_world):
     registry = LyingRegistry(REGISTRY)
-    world = make_shared_world(schema_registry={"url": registry.url, "timeout": "1s"})
+    world = make_shared_world(create=False, schema_registry={"url": registry.url, "timeout": "1s"})
     world.registry = registry
     world.closers.append(registry.close)
+    world.create(world.write_config("patient.yaml", schema_registry={"timeout": "20s"}))  # a busy registry is not a lying one
     world.start()
     return world
 

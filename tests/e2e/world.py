@@ -99,9 +99,9 @@ class World:
         assert expect is None or done.returncode == expect, f"{arguments} ended with {done.returncode}: {done.stdout}{done.stderr}"
         return done
 
-    def create(self):
-        self.stepmill("topics", "create")
-        self.stepmill("schemas", "register")
+    def create(self, config=None):
+        self.stepmill("topics", "create", config=config)
+        self.stepmill("schemas", "register", config=config)
 
     def start(self, config=None, ready=True, *arguments):
         worker = Worker(config or self.config, self.folder / f"worker-{len(self.workers)}.log", *arguments)
