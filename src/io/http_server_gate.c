@@ -1,13 +1,17 @@
 /* The gate of the HTTP server. evhttp 2.1 has no limit of its own and tells nobody when a connection ends, so the gate keeps a
- * reference to each connection's buffer and, when they are many, looks which ones evhttp has let go: those have no callbacks any
- * more. */
+ * reference to each connection's buffer and looks from time to time which ones evhttp has let go: those have no callbacks any
+ * more.
+ *
+ * A buffer watches its descriptor until its last reference goes. So the buffer owns the descriptor (BEV_OPT_CLOSE_ON_FREE): if
+ * evhttp closed it before that, its number would soon be another connection's, Redis' for example, and the buffer would read from
+ * there. */
 #include "http_server_gate.h"
 
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
 #include <stdlib.h>
 
-enum { LOOK_AGAIN_MS = 100 };
+enum { LOOK_AGAIN_MS = 100, LOOK_IDLY_MS = 1000 };
 
 struct gate {
     struct evconnlistener *listener;
@@ -46,8 +50,8 @@ static void on_look(void *ctx)
     forget_ended(g);
     if (g->count < g->max)
         evconnlistener_enable(g->listener);
-    else
-        loop_timer_set(&g->look, LOOK_AGAIN_MS);
+    if (g->count)
+        loop_timer_set(&g->look, g->count < g->max ? LOOK_IDLY_MS : LOOK_AGAIN_MS);
 }
 
 /* evhttp asks for the buffer of a connection it has just accepted, and sets its callbacks right after. */
@@ -60,7 +64,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *ctx)
         forget_ended(g);
     if (g->count == g->max) /* the kernel had more ready than the listener could be stopped for */
         return NULL;
-    b = bufferevent_socket_new(base, -1, 0);
+    b = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     if (!b)
         return NULL;
     bufferevent_incref(b);
@@ -68,6 +72,8 @@ static struct bufferevent *on_accept(struct event_base *base, void *ctx)
     if (g->count == g->max) {
         evconnlistener_disable(g->listener);
         loop_timer_set(&g->look, LOOK_AGAIN_MS);
+    } else if (!loop_timer_is_set(&g->look)) {
+        loop_timer_set(&g->look, LOOK_IDLY_MS);
     }
     return b;
 }

@@ -20,7 +20,10 @@ struct site {
     struct loop *loop;
     struct http_server *server;
     int calls;
+    int client; /* of whoever asks /more */
 };
+
+static const char more[] = "GET /more HTTP/1.1\r\nHost: x\r\n\r\n";
 
 static void on_health(void *ctx, struct http_server_call *call)
 {
@@ -48,6 +51,16 @@ static void on_echo(void *ctx, struct http_server_call *call)
     buf_free(&value);
 }
 
+/* The client's next request comes while this one is being answered. */
+static void on_more(void *ctx, struct http_server_call *call)
+{
+    struct site *s = ctx;
+
+    if (s->calls++ == 0)
+        assert_int_equal(send(s->client, more, strlen(more), MSG_NOSIGNAL), strlen(more));
+    http_server_answer(call, 200, "text/plain", SLICE("more"));
+}
+
 static void on_silence(void *ctx, struct http_server_call *call)
 {
     (void)ctx;
@@ -58,7 +71,7 @@ static void site_open(struct site *s, struct http_server_options options)
 {
     const struct http_server_route routes[] = {
         {"GET", "/health", on_health, s},   {"GET", "/echo", on_echo, s},   {"POST", "/echo", on_echo, s},
-        {"GET", "/silence", on_silence, s}, {"GET", "/dash/*", on_echo, s},
+        {"GET", "/silence", on_silence, s}, {"GET", "/dash/*", on_echo, s}, {"GET", "/more", on_more, s},
     };
 
     memset(s, 0, sizeof *s);
@@ -228,6 +241,25 @@ static void a_connection_takes_many_requests(void **state)
     site_close(&s);
 }
 
+/* The descriptor of one that has ended is soon somebody else's, Redis' for example: nothing of what comes there may be read by
+ * us. */
+static void a_connection_that_ended_reads_no_more(void **state)
+{
+    char answer[4096];
+    struct site s;
+
+    (void)state;
+    site_open(&s, (struct http_server_options){0});
+    ask(&s, "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    s.calls = 0;
+    s.client = tcp_connect(http_server_port(s.server)); /* has the same descriptor at the server, if that was closed */
+    assert_int_equal(send(s.client, more, strlen(more), MSG_NOSIGNAL), strlen(more));
+    hear(&s, s.client, answer, sizeof answer, 200);
+    assert_int_equal(s.calls, 2);
+    close(s.client);
+    site_close(&s);
+}
+
 static void silent_connections_are_closed(void **state)
 {
     char answer[4096];
@@ -349,6 +381,7 @@ int main(void)
         cmocka_unit_test(wrong_paths_and_methods_are_told),
         cmocka_unit_test(ceilings_hold),
         cmocka_unit_test(a_connection_takes_many_requests),
+        cmocka_unit_test(a_connection_that_ended_reads_no_more),
         cmocka_unit_test(silent_connections_are_closed),
         cmocka_unit_test(connections_have_a_ceiling),
         cmocka_unit_test(addresses_are_checked),
