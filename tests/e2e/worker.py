@@ -1,6 +1,7 @@
 """A running `stepmill worker`: its log, its probes, its end."""
 import ctypes
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -94,9 +95,20 @@ class Worker:
 
     def wait(self, seconds=40):
         """Its exit code."""
-        code = self.process.wait(seconds * TIME_FACTOR)
+        try:
+            code = self.process.wait(seconds * TIME_FACTOR)
+        except subprocess.TimeoutExpired:
+            self.add_stacks()
+            raise
         self.ended = True
         return code
+
+    def add_stacks(self):
+        """What each thread of a worker that hangs is doing, into its log; needs gdb."""
+        if shutil.which("gdb"):
+            with open(self.log_path, "ab") as log:
+                subprocess.run(["gdb", "-p", str(self.process.pid), "-batch", "-ex", "thread apply all backtrace 20"], stdout=log,
+                               stderr=subprocess.DEVNULL, timeout=60, check=False)
 
     def stop(self, expect=0, seconds=40):
         self.signal(signal.SIGTERM)
