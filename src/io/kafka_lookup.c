@@ -11,6 +11,7 @@
 
 #include "stepmill/list.h"
 #include "stepmill/log.h"
+#include "stepmill/rule.h"
 
 enum { ALL_MS = 5000, ONE_MS = 1000, PAUSE_MS = 200 };
 
@@ -96,12 +97,12 @@ int kafka_committed(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, int t
     rd_kafka_resp_err_t e = rd_kafka_committed(rk, list, timeout_ms);
     int known = list->cnt;
 
-    if (e) {
+    if (RULE(request_error) && e) {
         log_info(log, "kafka.committed.failed", LOG_TEXT("code", rd_kafka_err2name(e)), LOG_INT("partitions", list->cnt));
         return -1;
     }
     for (int i = 0; i < list->cnt; i++)
-        if (list->elems[i].err) {
+        if (RULE(partition_error) && list->elems[i].err) {
             known--;
             log_info(log, "kafka.committed.failed", LOG_TEXT("code", rd_kafka_err2name(list->elems[i].err)),
                      LOG_TEXT("topic", list->elems[i].topic), LOG_INT("partition", list->elems[i].partition));
@@ -113,7 +114,7 @@ int kafka_committed(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, int t
 static bool take_answer(struct question *q, const rd_kafka_topic_partition_t *p)
 {
     /* An error first: the offset beside it means nothing. */
-    if (p->err)
+    if (RULE(partition_error) && p->err)
         return false;
     if (p->metadata_size) {
         q->metadata = malloc(p->metadata_size);

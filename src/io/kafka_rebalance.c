@@ -13,6 +13,7 @@
 #include "kafka_source_parts.h"
 #include "stepmill/clock.h"
 #include "stepmill/log.h"
+#include "stepmill/rule.h"
 
 static bool added(const struct part *p) { return p->state == PART_OWNED || p->state == PART_REVOKING; }
 
@@ -188,7 +189,7 @@ void rebalance_event(struct kafka_source *s, rd_kafka_event_t *e)
         return;
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
         on_assign(s, list);
-    else if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS && !lost)
+    else if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS && (!RULE(lost_at_once) || !lost))
         on_revoke(s, list);
     else
         on_lost(s, list);
@@ -251,7 +252,7 @@ void rebalance_answer(void *source, const struct kafka_answer *a)
         return;
     }
     p = source_part(s, a->topic, a->partition);
-    if (!p || !p->asked || p->ask != a->number)
+    if (!p || (RULE(fresh_answer) && (!p->asked || p->ask != a->number)))
         return; /* asked for an assignment that is gone */
     p->asked = false;
     if (s->phase != SOURCE_OPEN)

@@ -5,6 +5,7 @@
 #include "kafka_membership.h"
 #include "kafka_source_parts.h"
 #include "stepmill/clock.h"
+#include "stepmill/rule.h"
 
 rd_kafka_t *kafka_source_client(struct kafka_source *s) { return s->rk; }
 
@@ -63,7 +64,7 @@ struct kafka_membership *kafka_source_membership(struct kafka_source *s)
     if (m)
         m->group = rd_kafka_consumer_group_metadata(s->rk);
     /* Without a generation the broker would take the offsets over a live group without a word. */
-    if (m && m->group && rd_kafka_consumer_group_metadata_generation_id(m->group) >= 0)
+    if (m && m->group && (!RULE(generation) || rd_kafka_consumer_group_metadata_generation_id(m->group) >= 0))
         return m;
     kafka_membership_free(m);
     return NULL;

@@ -6,6 +6,7 @@
 #include "kafka_txn_parts.h"
 #include "stepmill/clock.h"
 #include "stepmill/log.h"
+#include "stepmill/rule.h"
 
 enum { INIT_MS = 1000, WARM_MS = 2000, IDLE_MS = 1000, FENCED_MS = 10 * 60 * 1000, PACE_MAX_MS = 1000 };
 
@@ -156,7 +157,7 @@ static void fenced(struct kafka_txn *t)
 
     t->fenced_ms = now;
     log_warn(t->opaque.log, "kafka.txn.fenced", LOG_TEXT("transactional_id", t->id), LOG_BOOL("again", twice));
-    if (!twice)
+    if (!RULE(fenced_twice) || !twice)
         return;
     pthread_mutex_lock(&t->lock);
     t->fenced = true;
@@ -264,7 +265,7 @@ static struct kafka_batch *next_batch(struct kafka_txn *t)
         struct kafka_batch *b;
         bool stop;
 
-        if (!t->fenced && (!t->rk || t->taint) && !txn_replace(t, t->taint ? t->taint : "start") && !t->fenced)
+        if (!t->fenced && (!t->rk || (RULE(taint) && t->taint)) && !txn_replace(t, t->taint ? t->taint : "start") && !t->fenced)
             return NULL;
         txn_look_at_sizes(t);
         pthread_mutex_lock(&t->lock);

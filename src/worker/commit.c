@@ -12,7 +12,10 @@ void worker_requeue(struct worker *w)
         struct outgoing *o = list_entry(n, struct outgoing, in_queue);
 
         list_remove(n);
-        list_prepend(&w->outbox, n);
+        if (RULE(requeue_first))
+            list_prepend(&w->outbox, n);
+        else
+            list_append(&w->outbox, n);
         w->outbox_settles += o->kind == OUTGOING_SETTLE;
         w->outbox_bytes += o->bytes;
         if (o->kind == OUTGOING_SETTLE)
@@ -164,7 +167,7 @@ static void batch_done(void *context, struct kafka_batch *b, const struct kafka_
                 break;
             }
     }
-    for (struct list_node *n = w->owned.first; n && r->fate != KAFKA_COMMITTED; n = n->next)
+    for (struct list_node *n = w->owned.first; n && RULE(restate) && r->fate != KAFKA_COMMITTED; n = n->next)
         list_entry(n, struct owned, node)->restate = true;
     worker_requeue(w);
     worker_count(w->numbers->batches, 1);

@@ -70,7 +70,7 @@ static int64_t on_assigned(void *context, const struct kafka_assigned *p)
     served(w);
     log_info(w->log, "kafka.partition.assigned", LOG_TEXT("topic", p->topic), LOG_INT("partition", p->partition),
              LOG_INT("offset", start), LOG_BOOL("from_beginning", p->committed < 0));
-    return p->committed >= 0 ? p->committed : KAFKA_OFFSET_BEGINNING;
+    return p->committed >= 0 ? p->committed : RULE(from_beginning) ? KAFKA_OFFSET_BEGINNING : KAFKA_OFFSET_END;
 }
 
 /* How many records may wait for a partition of this agent. */
