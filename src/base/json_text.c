@@ -183,9 +183,12 @@ static size_t escape(const char **from, const char *stop, const char *end, char 
 
 void json_put_escaped(struct buf *to, struct slice s)
 {
-    const char *at = s.at, *end = at + s.len;
+    const char *at = s.at, *end;
     size_t before = to->len;
 
+    if (s.len == 0) /* an empty slice may point nowhere */
+        return;
+    end = at + s.len;
     if (s.len > ESCAPED_AT_ONCE)
         buf_reserve(to, s.len); /* at once what it takes at least */
     while (at < end && !to->failed) {
