@@ -27,7 +27,7 @@ void cli_partitions_free(struct cli_partitions *p);
 
 /* ---- The topics as this config wants them */
 
-enum { TOPIC_SETTINGS_MAX = 5 };
+enum { TOPIC_SETTINGS_MAX = 6 };
 struct topic_want {
     char *name;
     const char *use; /* "tasks", "results", … */

@@ -34,6 +34,17 @@ static bool want(struct topic_plan *plan, const char *use, const char *name, int
     return true;
 }
 
+/* A topic whose records carry no date of the caller's: dated by the broker's clock. It refuses records that are dated more than
+ * an hour ahead of it, and so would keep a worker whose own clock is wrong from settling anything. */
+static bool want_ours(struct topic_plan *plan, const char *use, const char *name, int64_t retention_ms, int partitions,
+                      int replication)
+{
+    if (!want(plan, use, name, retention_ms, partitions, replication))
+        return false;
+    set(&plan->at[plan->count - 1], "message.timestamp.type", "LogAppendTime");
+    return true;
+}
+
 bool topic_plan_make(const struct config *config, int partitions, int replication, struct topic_plan *plan)
 {
     const struct config_topics *t = &config->topics;
@@ -47,8 +58,8 @@ bool topic_plan_make(const struct config *config, int partitions, int replicatio
         made = !name.failed && want(plan, "tasks", buf_text(&name), t->retention.tasks_ms, partitions, replication);
         buf_free(&name);
     }
-    made = made && want(plan, "results", t->results, t->retention.results_ms, partitions, replication) &&
-           want(plan, "events", t->events, t->retention.events_ms, partitions, replication) &&
+    made = made && want_ours(plan, "results", t->results, t->retention.results_ms, partitions, replication) &&
+           want_ours(plan, "events", t->events, t->retention.events_ms, partitions, replication) &&
            want(plan, "dead letters", t->dlq, t->retention.dlq_ms, partitions, replication) &&
            want(plan, "dead letter actions", t->dlq_actions, t->retention.dlq_ms, partitions, replication) &&
            want(plan, "definitions", t->definitions, -1, partitions, replication);
