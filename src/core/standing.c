@@ -21,6 +21,7 @@ bool origin_equal(const struct origin *a, const struct origin *b)
 enum standing standing_of(const struct standing_record *r, const struct standing_cells *cells, const struct standing_done *done)
 {
     int32_t last = 0;
+    bool answered;
 
     if (cells->any)
         last = cells->redrives;
@@ -30,7 +31,10 @@ enum standing standing_of(const struct standing_record *r, const struct standing
      * of a dead letter are, for 30 days). */
     if (RULE(finished) && done->any && origin_equal(&done->origin, &r->origin))
         return STANDING_FINISHED;
-    if (RULE(resume) && cells->any && origin_equal(&cells->origin, &r->origin))
+    /* Not when another record's run has answered since: Redis lost that run's cells, ours took their place, and `done` came late.
+     * `record` takes nothing any more, so to resume would be to pay for one step again and again. */
+    answered = RULE(answered_meanwhile) && done->any && done->redrives >= cells->redrives;
+    if (RULE(resume) && cells->any && origin_equal(&cells->origin, &r->origin) && !answered)
         return STANDING_RESUME;
     if ((RULE(conflict) && cells->any && !digest_equal(&cells->input_hash, &r->input_hash)) ||
         (RULE(conflict) && done->any && !digest_equal(&done->input_hash, &r->input_hash)))

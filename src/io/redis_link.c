@@ -103,9 +103,9 @@ static void flush(void *link)
         k->flushing = false;
 }
 
-/* In place of "wake me when the socket takes more", which costs hiredis two system calls for each turn that has commands: it nearly
- * always takes more, so what has gathered is written by a timer, at most once a millisecond. Once the socket is full, or not
- * connected yet, hiredis' own way is the right one. */
+/* In place of "wake me when the socket takes more", which costs hiredis two system calls for each turn that has commands: it
+ * nearly always takes more, so what has gathered is written by a timer, at most once a millisecond. Once the socket is full, or
+ * not connected yet, hiredis' own way is the right one. */
 static void write_soon(void *events)
 {
     struct link *k = ((redisLibeventEvents *)events)->context->data;

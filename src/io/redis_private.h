@@ -71,7 +71,7 @@ struct link {
     redisAsyncContext *async;
     redisContextFuncs funcs; /* hiredis' own, with our read in front */
     const redisContextFuncs *inner;
-    struct ssl_st *ssl;   /* NULL: plain */
+    struct ssl_st *ssl;                /* NULL: plain */
     void (*watch_write)(void *events); /* hiredis' own: tells when the socket takes more */
     struct loop_timer flush;
     int64_t flushed_ms; /* when commands were last sent */

@@ -214,6 +214,17 @@ static struct standing_cells known_cells(const struct history *h)
     };
 }
 
+/* `done` of an older run, written late after Redis forgot that there is a newer one: `record` would take nothing, and each step
+ * would be paid for in vain. It dies by itself. */
+static void wait_for_done_to_die(struct task *t)
+{
+    log_error(t->worker->log, "task.done_in_the_way", LOG_SLICE("task_id", t->input.task_id),
+              LOG_INT("redrives", t->history.redrives),
+              LOG_TEXT("action", "Redis lost data: delete its key done:<task_id>, or wait until it dies (24 h)"));
+    t->loaded = false;
+    task_wait(t, OUTAGE_VERSION, loop_now_ms(t->worker->loop) + DAMAGED_LOOK_MS);
+}
+
 static void resume(struct task *t)
 {
     struct history *h = &t->history;
@@ -255,7 +266,10 @@ void task_stand(struct task *t, const struct cells_answer *a)
         begin(t);
         return;
     case STANDING_RESUME:
-        resume(t);
+        if (a->done_found && t->history.phase == HISTORY_OPEN)
+            wait_for_done_to_die(t);
+        else
+            resume(t);
         return;
     case STANDING_REDRIVE:
         redrive(t);

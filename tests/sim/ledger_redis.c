@@ -56,6 +56,24 @@ static void forget(struct ledger_task *t)
         t->cells[i] = (struct ledger_cell){.stored = 0};
 }
 
+/* What was stored and is there no more may be paid for again, and so may all above it. */
+static void forget_lost(struct ledger_task *t)
+{
+    struct store *store = redis_server_store(world_redis());
+    char key[256], field[16];
+    bool lost = false;
+
+    snprintf(key, sizeof key, "checkpoint:%.*s", SLICE_FMT(t->fed.script.task_id));
+    for (int seq = 0; seq < LEDGER_CELLS; seq++) {
+        snprintf(field, sizeof field, "%d", seq);
+        t->cells[seq].gone =
+            (t->cells[seq].gone || t->cells[seq].stored) && !store_peek(store, sim_wall_ms(), slice_of(key), slice_of(field)).at;
+        lost |= t->cells[seq].gone;
+        if (lost)
+            t->cells[seq].stored = 0;
+    }
+}
+
 /* A claim that was granted belongs to the history that lies there: its parents are stored with the digests named. */
 static void check_claim(const struct ledger_task *t, const struct redis_message *m)
 {
@@ -87,6 +105,8 @@ void ledger_redis_acted(struct ledger *l, const struct redis_message *m)
         check_claim(t, m);
     if (m->op == CELLS_RECORD || m->op == CELLS_REDRIVE)
         look(t, m->args[0], m->call);
+    if (m->op == CELLS_RECORD && t->fed.lost) /* what lay above the lost cells made way for another history */
+        forget_lost(t);
 }
 
 void ledger_redis_answered(struct ledger *l, const struct redis_message *m)
@@ -98,20 +118,6 @@ void ledger_redis_answered(struct ledger *l, const struct redis_message *m)
     if (m->op == CELLS_LOAD || m->op == CELLS_RECORD || m->op == CELLS_REDRIVE)
         ledger_informed(t, m->port->process, m->task, m->call);
     t->loads += m->op == CELLS_LOAD;
-}
-
-/* What was stored and is there no more may be paid for again. */
-static void forget_lost(struct ledger_task *t)
-{
-    struct store *store = redis_server_store(world_redis());
-    char key[256], field[16];
-
-    snprintf(key, sizeof key, "checkpoint:%.*s", SLICE_FMT(t->fed.script.task_id));
-    for (int seq = 0; seq < LEDGER_CELLS; seq++) {
-        snprintf(field, sizeof field, "%d", seq);
-        if (t->cells[seq].stored && !store_peek(store, sim_wall_ms(), slice_of(key), slice_of(field)).at)
-            t->cells[seq].stored = 0;
-    }
 }
 
 void ledger_redis_lost(struct ledger *l, struct slice key)

@@ -98,7 +98,7 @@ static void server_fault(struct redis_server *s)
         "OOM command not allowed when used memory > 'maxmemory'.",
     };
 
-    switch (sim_below(6)) {
+    switch (sim_below(7)) {
     case 0:
         s->stalled_until = sim_now_ms() + 100 + (int64_t)sim_below(6000);
         sim_note("redis stalls for %lld ms", (long long)(s->stalled_until - sim_now_ms()));
@@ -114,6 +114,9 @@ static void server_fault(struct redis_server *s)
     case 3:
     case 4:
         fail_over(s);
+        return;
+    case 5:
+        (void)store_lose_field(s->store, sim_wall_ms(), "checkpoint:", sim_below(1000), lost, s);
         return;
     default:
         (void)store_flush_one(s->store, sim_wall_ms(), sim_below(1000), lost, s);

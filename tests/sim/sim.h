@@ -21,19 +21,19 @@ void sim_later(int64_t delay_ms, void (*fn)(void *ctx), void *ctx);
 uint64_t sim_below(uint64_t n);
 
 enum sim_fault {
-    SIM_FAULT_HTTP,        /* one request to a model or tool */
-    SIM_FAULT_HTTP_OUTAGE, /* a model or tool for a while */
-    SIM_FAULT_REDIS,       /* the server for a while, or its data */
-    SIM_FAULT_REDIS_CALL,  /* one call */
-    SIM_FAULT_REGISTRY,    /* an outage */
-    SIM_FAULT_TXN,         /* one transaction */
-    SIM_FAULT_PROCESS,     /* a worker: killed, stopped, drained */
-    SIM_FAULT_GROUP,       /* a rebalance out of nothing */
-    SIM_FAULT_KAFKA_CALL,  /* one request or its answer: lost, or late by up to 40 s */
-    SIM_FAULT_KAFKA_SERVER, /* a coordinator or leader: down, or frozen, for a while */
-    SIM_FAULT_KAFKA_MARK,  /* one marker of a transaction: late */
-    SIM_FAULT_KAFKA_FETCH, /* one fetch: slow */
-    SIM_FAULT_KAFKA_QUEUE, /* one record: the producer's queue is full */
+    SIM_FAULT_HTTP,            /* one request to a model or tool */
+    SIM_FAULT_HTTP_OUTAGE,     /* a model or tool for a while */
+    SIM_FAULT_REDIS,           /* the server for a while, or its data */
+    SIM_FAULT_REDIS_CALL,      /* one call */
+    SIM_FAULT_REGISTRY,        /* an outage */
+    SIM_FAULT_TXN,             /* one transaction */
+    SIM_FAULT_PROCESS,         /* a worker: killed, stopped, drained */
+    SIM_FAULT_GROUP,           /* a rebalance out of nothing */
+    SIM_FAULT_KAFKA_CALL,      /* one request or its answer: lost, or late by up to 40 s */
+    SIM_FAULT_KAFKA_SERVER,    /* a coordinator or leader: down, or frozen, for a while */
+    SIM_FAULT_KAFKA_MARK,      /* one marker of a transaction: late */
+    SIM_FAULT_KAFKA_FETCH,     /* one fetch: slow */
+    SIM_FAULT_KAFKA_QUEUE,     /* one record: the producer's queue is full */
     SIM_FAULT_KAFKA_COMMITTED, /* one read of committed offsets: a partition's answer is missing */
     SIM_FAULTS,
 };

@@ -173,6 +173,34 @@ bool store_flush_one(struct store *s, int64_t now_ms, uint64_t pick, store_lost_
     return false;
 }
 
+bool store_lose_field(struct store *s, int64_t now_ms, const char *kind, uint64_t pick, store_lost_fn *lost, void *ctx)
+{
+    size_t n = 0, at;
+
+    s->now_ms = now_ms;
+    for (size_t i = 0; i < s->nobjects; i++)
+        if (lives(s, &s->objects[i]) && slice_starts_with(s->objects[i].key, kind))
+            n += s->objects[i].nfields;
+    if (n == 0)
+        return false;
+    at = (size_t)(pick % n);
+    for (size_t i = 0; i < s->nobjects; i++) {
+        struct object *o = &s->objects[i];
+
+        if (!lives(s, o) || !slice_starts_with(o->key, kind))
+            continue;
+        if (at >= o->nfields) {
+            at -= o->nfields;
+            continue;
+        }
+        store_begin(s);
+        (void)store_do(s, now_ms, (struct slice[]){SLICE("HDEL"), o->key, o->fields[at].name}, 3);
+        lost(ctx, o->key);
+        return true;
+    }
+    return false;
+}
+
 struct slice store_peek(struct store *s, int64_t now_ms, struct slice key, struct slice field)
 {
     const struct object *o;

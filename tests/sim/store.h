@@ -36,6 +36,9 @@ void store_undo(struct store *s, uint64_t above, store_lost_fn *lost, void *ctx)
 /* Deletes one existing key, chosen by `pick` among all that live now. False: the store is empty. */
 bool store_flush_one(struct store *s, int64_t now_ms, uint64_t pick, store_lost_fn *lost, void *ctx);
 
+/* Deletes one field of a hash whose key begins with `kind`, chosen by `pick`. */
+bool store_lose_field(struct store *s, int64_t now_ms, const char *kind, uint64_t pick, store_lost_fn *lost, void *ctx);
+
 /* For the checker: a field of a hash, or (field absent) a string. Absent: not there. */
 struct slice store_peek(struct store *s, int64_t now_ms, struct slice key, struct slice field);
 /* Keys that live now, in the order they were made. */

@@ -35,8 +35,10 @@ if seq then
   call('HSET', checkpoint, seq, ARGV[5])
   call('PEXPIRE', checkpoint, LIFE)
   call('HDEL', KEYS[4], 'starts')
-elseif call('EXISTS', checkpoint) == 1 then -- RULE(redrive-empty): elseif false then
+elseif call('HGET', checkpoint, 0) then -- RULE(redrive-empty): elseif false then
   return all(STALE, false)
+else
+  call('UNLINK', checkpoint) -- cells above a lost cell 0 belong to nothing
 end
 -- A wish to cancel was about the run that has ended.
 call('DEL', KEYS[2], KEYS[3]) -- RULE(redrive-forgets)

@@ -10,8 +10,9 @@ static struct origin at(int64_t offset) { return (struct origin){SLICE("agent.ta
 static void the_table_row_by_row(void **state)
 {
     const struct standing_cells none = {.any = false}, here = {true, at(10), mine, 0, false},
-                                elsewhere = {true, at(5), mine, 0, false}, failed_elsewhere = {true, at(5), mine, 0, true},
-                                failed_twice = {true, at(5), mine, 2, true}, other_input = {true, at(5), another, 0, true};
+                                here_again = {true, at(10), mine, 1, false}, elsewhere = {true, at(5), mine, 0, false},
+                                failed_elsewhere = {true, at(5), mine, 0, true}, failed_twice = {true, at(5), mine, 2, true},
+                                other_input = {true, at(5), another, 0, true};
     const struct standing_done unknown = {.any = false}, done_here = {true, at(10), mine, 0, false},
                                done_elsewhere = {true, at(5), mine, 0, false}, done_failed = {true, at(5), mine, 0, true},
                                done_failed_once = {true, at(5), mine, 1, true}, done_other = {true, at(5), another, 0, true};
@@ -26,6 +27,9 @@ static void the_table_row_by_row(void **state)
         {"a resume", 0, &here, &unknown, STANDING_RESUME},
         {"b before a: the cells of a dead letter are kept", 0, &here, &done_here, STANDING_FINISHED},
         {"a although the record says redrive", 1, &here, &unknown, STANDING_RESUME},
+        {"a not: another record's run has answered since", 0, &here, &done_elsewhere, STANDING_DUPLICATE},
+        {"a not, but c", 0, &here, &done_other, STANDING_CONFLICT},
+        {"a although `done` of an older run came late", 1, &here_again, &done_failed, STANDING_RESUME},
         {"b finished", 0, &none, &done_here, STANDING_FINISHED},
         {"b before d", 1, &none, &done_here, STANDING_FINISHED},
         {"c cells", 0, &other_input, &unknown, STANDING_CONFLICT},
