@@ -1,8 +1,8 @@
 /* Preloaded into a worker by the chaos lab: adds what a shared file says to the clock of the day and to CLOCK_BOOTTIME.
  *
- * The file (STEPMILL_CHAOS_CLOCK) holds two int64, nanoseconds: the jump of CLOCK_REALTIME, the gap of CLOCK_BOOTTIME. The lab changes
- * them while the worker runs. librdkafka takes the time of day and waits until a time of day (cnd_timedwait), so what it waits until is
- * brought back to the kernel's clock, which does not jump.
+ * The file (STEPMILL_CHAOS_CLOCK) holds two int64, nanoseconds: the jump of CLOCK_REALTIME, the gap of CLOCK_BOOTTIME. The lab
+ * changes them while the worker runs. librdkafka takes the time of day and waits until a time of day (cnd_timedwait), so what it
+ * waits until is brought back to the kernel's clock, which does not jump.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -78,10 +78,7 @@ time_t time(time_t *at)
     return t.tv_sec;
 }
 
-int timespec_get(struct timespec *t, int base)
-{
-    return base == TIME_UTC && clock_gettime(CLOCK_REALTIME, t) == 0 ? base : 0;
-}
+int timespec_get(struct timespec *t, int base) { return base == TIME_UTC && clock_gettime(CLOCK_REALTIME, t) == 0 ? base : 0; }
 
 int cnd_timedwait(cnd_t *restrict c, mtx_t *restrict m, const struct timespec *restrict until)
 {
