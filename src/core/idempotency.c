@@ -2,6 +2,7 @@
 #include "stepmill/idempotency.h"
 
 #include "stepmill/error.h"
+#include "stepmill/rule.h"
 
 enum { PARTS_MAX = 8, TASK_ID_MAX = 128 };
 
@@ -23,7 +24,7 @@ static size_t write_key(char text[IDEMPOTENCY_KEY_MAX], struct slice task_id, in
     buf_put_byte(&key, '/');
     buf_put_int(&key, seq);
     buf_put_byte(&key, '/');
-    hex_encode(text + key.len, d->bytes, 4);
+    hex_encode(text + key.len, RULE(key_names_call) ? d->bytes : (const uint8_t[4]){0}, 4);
     return key.len + 8;
 }
 

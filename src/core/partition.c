@@ -86,7 +86,7 @@ enum partition_take partition_take(struct partition *p, struct waiting *w)
 {
     if (w->offset < p->next)
         return PARTITION_SKIP;
-    if (!offsets_finish_gap(p->finished, p->next, w->offset))
+    if (RULE(gaps) && !offsets_finish_gap(p->finished, p->next, w->offset))
         return PARTITION_NO_MEMORY;
     if (RULE(skip_finished) && offsets_is_finished(p->finished, w->offset)) {
         p->next = w->offset + 1;

@@ -310,7 +310,7 @@ void rebalance_tick(struct kafka_source *s)
     struct part *p;
 
     for (size_t t = 0, i = 0; (p = next_part(s, &t, &i)) != NULL;) {
-        if (p->state == PART_REVOKING && now - p->since_ms >= RELEASE_MS)
+        if (RULE(revoke_ends) && p->state == PART_REVOKING && now - p->since_ms >= RELEASE_MS)
             late = true;
         if (s->phase != SOURCE_OPEN || p->asked || s->releasing)
             continue;

@@ -1,10 +1,11 @@
 /* The next batch: one snapshot of records, offsets and membership, taken on the loop thread (DELIVERY §4.3, 4.11). */
 #include <stdlib.h>
 
+#include "stepmill/rule.h"
 #include "worker.h"
 
 enum {
-    METADATA_FULL = 3072,            /* characters of a commit's metadata: above it the partition takes no new records */
+    METADATA_FULL = LIMIT(3072, 21), /* characters of a commit's metadata: above it the partition takes no new records */
     CRAMPED_BYTES = 4 * BATCH_BYTES, /* of a batch, when partitions whose results did not fit are among it */
 };
 
@@ -110,6 +111,10 @@ static bool fit(struct draft *d, struct share *s, char *text, size_t *len)
             return false;
         if (offsets_encode(s->finished, text, OFFSETS_TEXT_MAX, len))
             break;
+        if (!RULE(bits_fit)) {
+            *len = 0; /* the watermark alone */
+            break;
+        }
         o->held_back = n <= least; /* gaps made it too long, and nothing that would shorten it has ended */
         if (o->held_back)
             break;
@@ -120,7 +125,7 @@ static bool fit(struct draft *d, struct share *s, char *text, size_t *len)
         s->settles[i]->chosen = true;
     s->told |= n > 0;
     o->cramped = n < s->nsettles;
-    o->full = o->held_back || *len > METADATA_FULL;
+    o->full = RULE(pause_cramped) && (o->held_back || *len > METADATA_FULL);
     return true;
 }
 
@@ -166,7 +171,7 @@ static void gather(struct worker *w, struct draft *d)
         d->bytes += counts ? o->bytes : 0;
         d->results += settles && counts;
         o->chosen = false;
-        s->told |= !settles;
+        s->told |= RULE(events_with_offsets) && !settles;
         if (settles)
             d->failed |= !add_settle(s, o);
     }

@@ -2,6 +2,7 @@
  */
 #include <stdlib.h>
 
+#include "stepmill/rule.h"
 #include "worker.h"
 
 enum { UNSETTLED_MAX = 10000 };
@@ -50,7 +51,7 @@ void worker_done_answered(struct worker *w, struct ticket t, const struct cells_
 
         if (u->attempt != t.attempt)
             continue;
-        if (failed(a->error)) {
+        if (RULE(done_again) && failed(a->error)) {
             u->attempt = 0;
         } else {
             list_remove(n);

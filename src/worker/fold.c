@@ -3,6 +3,7 @@
 
 #include "stepmill/clock.h"
 #include "stepmill/event_codec.h"
+#include "stepmill/rule.h"
 #include "stepmill/wire_format.h"
 #include "worker.h"
 
@@ -202,7 +203,7 @@ static bool keep_runs(struct task *t, struct tool_run *runs, const struct cell *
         if (t->runs[i].state == RUN_ANSWERED) {
             task_cancel_run(t, &runs[i]);
             runs[i].state = RUN_ANSWERED;
-        } else if (runs[i].state == RUN_ANSWERED && seq < nold && old[seq].bytes.at) {
+        } else if (RULE(keep_answers) && runs[i].state == RUN_ANSWERED && seq < nold && old[seq].bytes.at) {
             if (!task_adopt(t, &old[seq])) {
                 cancel_runs(t, runs, t->history.ncalls);
                 t->runs = NULL;
@@ -236,8 +237,8 @@ bool task_refold(struct task *t, const struct cell *cells, size_t ncells)
     t->hashed.model = NULL;
     t->turn[0] = (struct slice){NULL, 0};
     for (size_t i = 0; i < ncells; i++) {
-        if (!history_follows(h,
-                             cells[i].seq)) { /* what lies above a hole belongs to nothing; recording into the hole removes it */
+        /* What lies above a hole belongs to nothing; recording into the hole removes it. */
+        if (RULE(holes) && !history_follows(h, cells[i].seq)) {
             log_warn(t->worker->log, "task.history_has_a_hole", LOG_SLICE("task_id", t->input.task_id),
                      LOG_INT("missing", history_next_seq(h)), LOG_INT("found", cells[i].seq));
             break;

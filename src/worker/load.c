@@ -266,7 +266,7 @@ void task_stand(struct task *t, const struct cells_answer *a)
         begin(t);
         return;
     case STANDING_RESUME:
-        if (a->done_found && t->history.phase == HISTORY_OPEN)
+        if (RULE(done_in_the_way) && a->done_found && t->history.phase == HISTORY_OPEN)
             wait_for_done_to_die(t);
         else
             resume(t);
@@ -300,13 +300,14 @@ void task_loaded(struct task *t, const struct cells_answer *a)
         return;
     }
     keep_memory(t, a);
-    hex_encode(t->nonce, &(uint64_t){random_next(&t->worker->seed)}, sizeof(uint64_t));
+    hex_encode(t->nonce, &(uint64_t){RULE(nonce) ? random_next(&t->worker->seed) : 0}, sizeof(uint64_t));
     t->session_tokens = a->session_tokens;
     t->recorded_ms = loop_now_ms(t->worker->loop);
     t->suspect = a->starts > STARTS_SUSPECT;
     if (!task_refold(t, a->cells, a->ncells))
         return;
-    if (a->starts > STARTS_CRASH_LOOP && (t->history.phase == HISTORY_OPEN || t->history.phase == HISTORY_EMPTY)) {
+    if (RULE(crash_loop) && a->starts > STARTS_CRASH_LOOP &&
+        (t->history.phase == HISTORY_OPEN || t->history.phase == HISTORY_EMPTY)) {
         t->loaded = true;
         if (t->history.phase == HISTORY_EMPTY && !task_start(t))
             return;

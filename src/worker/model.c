@@ -5,6 +5,7 @@
 #include "stepmill/idempotency.h"
 #include "stepmill/random.h"
 #include "stepmill/retry_after.h"
+#include "stepmill/rule.h"
 #include "stepmill/utf8.h"
 #include "worker.h"
 
@@ -252,7 +253,7 @@ bool task_must_wait_its_turn(struct task *t)
 {
     struct worker *w = t->worker;
 
-    if (!t->suspect)
+    if (!RULE(suspect_alone) || !t->suspect)
         return false;
     if (!w->suspect)
         w->suspect = t;

@@ -6,6 +6,7 @@
 #include "stepmill/cloud_events.h"
 #include "stepmill/dead_letter.h"
 #include "stepmill/result_codec.h"
+#include "stepmill/rule.h"
 #include "stepmill/utf8.h"
 #include "worker.h"
 
@@ -378,7 +379,7 @@ void task_committed(struct task *t)
                      .redrives = h->redrives,
                      .input_hash = t->input_hash},
             .last = h->cells[h->group_first].digest,
-            .keep = h->end_kind == EVENT_FAILED && deserves_dead_letter(&h->failed),
+            .keep = RULE(keep_cells) && h->end_kind == EVENT_FAILED && deserves_dead_letter(&h->failed),
         };
 
         worker_count_result(t, &r);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "stepmill/clock.h"
+#include "stepmill/rule.h"
 #include "worker.h"
 
 const char *task_state_name(enum task_state state)
@@ -161,7 +162,7 @@ struct task *task_of(struct worker *w, struct ticket ticket)
     uint32_t slot = (uint32_t)ticket.task;
     struct task *t = slot < w->nslots ? w->slots[slot] : NULL;
 
-    if (t && t->number == ticket.task && t->state != TASK_GONE)
+    if (t && (!RULE(task_number) || t->number == ticket.task) && t->state != TASK_GONE)
         return t;
     worker_count(w->numbers->late, 1);
     return NULL;

@@ -30,7 +30,7 @@ static struct tool *tool_named(const struct agent *a, struct slice name)
 /* As frozen in TaskStarted: whoever runs the task must judge alike, whatever the tool file says by now. */
 static bool is_repeatable(const struct task *t, const struct tool_run *run)
 {
-    return history_tool(&t->history, call_of(t, run)->name)->repeatable;
+    return RULE(frozen_tool) ? history_tool(&t->history, call_of(t, run)->name)->repeatable : run->tool->definition->repeatable;
 }
 
 /* The call's answer becomes a cell. False: the task was given up. */

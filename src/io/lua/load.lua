@@ -11,7 +11,7 @@ if not done then
   -- Asked again by the one that asked last, because the answer was lost, is not another start: an outage must not look like a crash.
   local count, who = (call('HGET', KEYS[4], 'starts') or ''):match('^(%d+) (%S+)$')
   starts = tonumber(count) or 0
-  if who ~= ARGV[1] then starts = starts + 1 end
+  if who ~= ARGV[1] then starts = starts + 1 end -- RULE(starts-same): starts = starts + 1
   call('HSET', KEYS[4], 'starts', string.format('%d %s', starts, ARGV[1]))
   call('PEXPIRE', KEYS[4], LIFE)
 end

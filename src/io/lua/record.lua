@@ -75,7 +75,7 @@ end
 
 local function finish(status, cells)
   if written > 0 then
-    call('HDEL', KEYS[4], 'starts')
+    call('HDEL', KEYS[4], 'starts') -- RULE(starts-new-cell)
   else
     call('PEXPIRE', KEYS[4], ARGV[1])
   end
@@ -91,7 +91,7 @@ for at = FIRST, last, 2 do
     put(at, seq, cell)
   else
     local digest = known[seq] or call('HGET', checkpoint, seq):sub(1, 16)
-    known[seq] = digest
+    known[seq] = digest -- RULE(count-new): known[seq] = digest; if place:byte(5) > 0 then count(place:sub(PARENTS + 18 * place:byte(6)), KEYS[place:byte(5)]) end
     own[seq] = digest == cell:sub(1, 16)
   end
 end
