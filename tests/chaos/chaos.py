@@ -103,6 +103,9 @@ class Run:
         if why:
             lab.fail("after the faults the lag goes to 0", lab.name, f"within {DRAIN_SECONDS} s", why)
         lab.note(f"drained after {self.recoveries[-1]:.0f} s")
+        for thread in (*lab.load.threads, *lab.watch.threads, lab.books.thread):
+            if not thread.is_alive():
+                lab.fail("the lab itself runs", thread.name, "all of its threads", "one has ended")
         try:
             behind = lab.books.read_all()
             if behind:
@@ -199,6 +202,7 @@ class Run:
             "faults": sum(kinds.values()), "kills or stops": sum(n for k, n in kinds.items() if k in plan.KILLS_AND_STOPS),
             "by kind": dict(sorted(kinds.items())), "skipped": dict(lab.faults.skipped), "violations": len(lab.violations),
             "records": dict(lab.books.counts), "checked": dict(lab.verdict.counts), "transactions taken back": lab.load.aborted,
+            "producers replaced": dict(lab.load.replaced),
             "seconds to drain": [round(s, 1) for s in self.recoveries], "workers' own exits": lab.own_exits,
             "peak RSS MiB": watch.peak_rss, "peak tasks in flight": watch.peak_tasks, "longest turn s": watch.longest_turn,
             "longest metadata": watch.longest_text, "log events": dict(watch.log_events.most_common(60)), "samples": dict(watch.samples),
@@ -213,13 +217,19 @@ class Run:
     def finish(self):
         lab, s = self.lab, self.summary()
         (self.options.out / "summary.json").write_text(json.dumps(s, indent=1), encoding="utf-8")
-        for key in ("by kind", "skipped", "records", "checked", "seconds to drain", "workers' own exits", "peak RSS MiB", "longest turn s"):
+        for key in ("by kind", "skipped", "producers replaced", "records", "checked", "seconds to drain", "workers' own exits", "peak RSS MiB", "longest turn s"):
             lab.note(f"{key}: {s[key]}")
         for line in lab.violations:
             print(line)
         lab.note(f"{'FAILED' if lab.violations else 'passed'}: seed {s['seed']}, {s['faults']} faults ({s['kills or stops']} kills or stops), "
                  f"{s['records'].get('results', 0)} results, {s['violations']} violations; logs in {self.options.out}")
         return bool(lab.violations)
+
+    def tell_cost(self):
+        """After all processes have ended: what they used."""
+        used = sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+        wall = time.time() - self.lab.began
+        self.lab.note(f"{used:.0f} s of CPU in {wall:.0f} s, all processes together: {used / wall:.2f} cores")
 
 
 def main():
@@ -231,6 +241,7 @@ def main():
         raise
     finally:
         run.lab.down()
+        run.tell_cost()
 
 
 sys.exit(main())

@@ -1,5 +1,6 @@
 """The faults: each does its deed, notes it, and plans its own end. What cannot be done now is skipped and not counted."""
 import random
+import subprocess
 import time
 from collections import Counter, namedtuple
 
@@ -33,7 +34,11 @@ class Faults:
     def begin(self, step):
         self.chance = random.Random(step.chance_seed)
         what = getattr(self, step.kind, None)
-        told = what() if what else self.on_link(step.kind)
+        try:
+            told = what() if what else self.on_link(step.kind)
+        except (OSError, KafkaException, redis.RedisError, subprocess.SubprocessError) as e:
+            self.lab.note(f"fault {step.kind} could not be done: {e!r}")
+            told = None
         if told is None:
             self.skipped[step.kind] += 1
             return
@@ -196,14 +201,14 @@ class Faults:
         if not broker.disk or self.pick_broker() is None:
             return None
         self.broker_busy(10)
-        broker.fill_disk()
 
         def space():
             broker.kill()
             broker.free_disk()
             self.later(1, broker.start)
 
-        self.later(8, space)
+        self.later(8, space)  # planned first: filling may fail half-way
+        broker.fill_disk()
         return broker.name, 9
 
     def grow(self):

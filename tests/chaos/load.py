@@ -5,6 +5,7 @@ import random
 import struct
 import threading
 import time
+from collections import Counter
 
 import fastavro
 from confluent_kafka import KafkaException, Producer
@@ -61,11 +62,13 @@ class Load:
         self.sent, self.by_task, self.lock = [], {}, threading.Lock()
         self.running, self.stopped, self.partitions = threading.Event(), False, 6
         self.later = []  # (when, Sent, partition)
-        self.aborted, self.numbers = 0, itertools.count()
+        self.within = False  # a transaction of the lab's own is open
+        self.aborted, self.numbers, self.replaced = 0, itertools.count(), Counter()
         self.ids = self.register()
         options = {"bootstrap.servers": BOOTSTRAP, "log_level": 0, "partitioner": "murmur2_random", "message.max.bytes": 8 << 20,
                    "topic.metadata.refresh.interval.ms": 5000}
-        self.producer = Producer({**options, "linger.ms": 2, "enable.idempotence": True, "delivery.timeout.ms": 600000})
+        self.plain_options = {**options, "linger.ms": 2, "enable.idempotence": True, "delivery.timeout.ms": 600000}
+        self.producer = Producer(self.plain_options)
         self.options = {**options, "transactional.id": f"{name}-load", "transaction.timeout.ms": 10000}
         self.threads = [threading.Thread(target=f, daemon=True) for f in (self.stream, self.transactions)]
 
@@ -96,7 +99,7 @@ class Load:
 
     def produce(self, sent, partition=None, producer=None):
         def delivered(error, message):
-            if not error:
+            if not error and sent.kind != "perhaps":
                 sent.place = (message.partition(), message.offset())
 
         extra = {} if partition is None else {"partition": partition}
@@ -145,34 +148,45 @@ class Load:
     def stream(self):
         due = time.time()
         while not self.stopped:
-            now = time.time()
-            ready = [x for x in self.later if x[0] <= now]
-            for item in ready:
-                self.later.remove(item)
-                self.produce(item[1], item[2])
-            if not self.running.is_set():
-                due = now
-            elif due <= now:
-                self.produce(self.next())
-                due = max(due + self.chance.expovariate(self.rate), now - 1)
-                self.producer.poll(0)
-                continue
-            self.producer.poll(min(0.02, max(due - now, 0.001)))
+            try:
+                due = self.stream_once(due)
+            except KafkaException:  # fatal to this producer: what it still held may come to lie in the topic or not
+                self.replaced["producers"] += 1
+                self.producer = Producer(self.plain_options)
+
+    def stream_once(self, due):
+        """What is due now, and a short wait; returns when the next task is due."""
+        now = time.time()
+        for item in [x for x in self.later if x[0] <= now]:
+            self.later.remove(item)
+            self.produce(item[1], item[2])
+        if not self.running.is_set():
+            due = now
+        elif due <= now:
+            self.produce(self.next())
+            self.producer.poll(0)
+            return max(due + self.chance.expovariate(self.rate), now - 1)
+        self.producer.poll(min(0.02, max(due - now, 0.001)))
+        return due
 
     def transactions(self):
         """Tasks that come in transactions, a fourth of them taken back: their offsets are never delivered."""
         producer = None
         while not self.stopped:
             time.sleep(self.chance.uniform(1, 5))
-            if not self.running.is_set():
+            with self.lock:
+                self.within = self.running.is_set()
+            if not self.within:
                 continue
             try:
                 if producer is None:
                     producer = Producer(self.options)
                     producer.init_transactions(30)
                 self.one_transaction(producer)
-            except (KafkaException, BufferError):
-                producer = None  # whatever became of it: what counts is what lies in the topic
+            except KafkaException:  # fenced, or taken back by the broker: what counts is what lies in the topic
+                self.replaced["transactional producers"] += 1
+                producer = None
+            self.within = False
 
     def one_transaction(self, producer):
         aborted, sents = self.chance.random() < 0.25, []
@@ -197,11 +211,12 @@ class Load:
                     sent.kind, sent.place = "perhaps", None
 
     def pause(self):
-        self.running.clear()
+        with self.lock:
+            self.running.clear()
 
     def dry(self):
         """Nothing is on its way to Kafka any more."""
-        return not self.running.is_set() and not self.later and len(self.producer) == 0
+        return not self.running.is_set() and not self.within and not self.later and len(self.producer) == 0
 
     def stop(self):
         self.stopped = True

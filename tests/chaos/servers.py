@@ -208,13 +208,18 @@ class RedisPair:
 
     def follow(self):
         """The second copies the first. A killed one comes back as a primary: it must not stay one."""
-        self.replica.client.replicaof(HOST, self.primary.port)
+        try:
+            self.replica.client.replicaof(HOST, self.primary.port)
+        except redis.RedisError:
+            pass  # it is down or stopped: in_step sees it
 
     def in_step(self):
         try:
             info = self.replica.client.info("replication")
         except redis.RedisError:
             return False
+        if info["role"] != "slave":
+            self.follow()
         return info["role"] == "slave" and info["master_link_status"] == "up" and info["master_port"] == self.primary.port
 
     def restart(self, server):

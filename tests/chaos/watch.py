@@ -2,6 +2,7 @@
 import json
 import threading
 import time
+import traceback
 from collections import Counter, defaultdict
 
 import redis
@@ -48,6 +49,8 @@ class Watch:
                 self.samples[look.__name__] += 1
             except (KafkaException, redis.RedisError, OSError):
                 self.samples[f"{look.__name__} missed"] += 1
+            except Exception as e:  # the lab's own trouble: who does not look must not find nothing
+                self.fail("the lab itself runs", look.__name__, "no exception", f"{e!r} {traceback.format_exc()[-900:]}")
             time.sleep(pause)
 
     # ---- committed offsets
