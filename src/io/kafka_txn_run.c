@@ -15,7 +15,10 @@ enum {
     OFFSETS_MS = 15000,
     OFFSETS_CALL_MS = 5000,
     COMMIT_MS = 25000,
-    COMMIT_CALL_MS = 1000,
+    /* Long: librdkafka 2.8 forgets that a commit is under way when a resumed call times out before its own thread has taken it
+     * up, takes EndTxn's answer for an abort's, and ends the process. Not the whole time: it is as long as a stop may have to
+     * wait. */
+    COMMIT_CALL_MS = 5000,
     ABORT_MS = 1000,
     SLOW_US = 3000000, /* less than socket.timeout.ms: an answer may be under way that nobody waits for any more */
     AGAIN_MS = 50,
