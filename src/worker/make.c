@@ -177,7 +177,7 @@ struct error worker_make(struct worker *w)
     struct error error;
 
     worker_bound_in_flight(w); /* raises the limit of open files before anybody reads it */
-    w->session_timeout_ms = session_timeout(&w->config->kafka);
+    w->gap_max_ms = session_timeout(&w->config->kafka) / 2;
 
     w->group = text_of("%s%s", w->config->kafka.group_id, "");
     w->event_subject = text_of("%s%s", w->config->topics.events, "-value");

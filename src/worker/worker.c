@@ -31,13 +31,13 @@ void worker_wake(struct worker *w, enum outage outage)
     }
 }
 
-/* The process was stopped for longer than its membership lasts: somebody else may own its partitions by now. */
+/* The process was stopped for so long that its membership may have ended: somebody else may own its partitions by now. */
 static void check_gap(struct worker *w)
 {
     int64_t now = clock_boot_ms(), gap = now - w->boot_ms;
 
     w->boot_ms = now;
-    if (gap <= w->session_timeout_ms || !w->source || !w->owned.count)
+    if (gap <= w->gap_max_ms || !w->source || !w->owned.count)
         return;
     log_warn(w->log, "worker.was_stopped", LOG_INT("gap_ms", gap),
              LOG_TEXT("action", "no call is made until a transaction proves that the partitions are still ours"));
@@ -49,7 +49,7 @@ static void check_gap(struct worker *w)
 bool worker_may_call(const struct worker *w, const struct task *t)
 {
     return (!RULE(prove_after_stop) || !w->proving) && (w->state == WORKER_RUNNING || w->state == WORKER_DRAINING) &&
-           t->owned->state == OWNED_RUNNING && (!RULE(prove_after_stop) || clock_boot_ms() - w->boot_ms <= w->session_timeout_ms);
+           t->owned->state == OWNED_RUNNING && (!RULE(prove_after_stop) || clock_boot_ms() - w->boot_ms <= w->gap_max_ms);
 }
 
 void worker_reap(struct worker *w)

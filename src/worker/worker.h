@@ -142,7 +142,7 @@ struct worker {
     bool proving;         /* a transaction over all our offsets must succeed before any outside call */
     bool batch_proves;    /* the batch under way was made after the gap: one made before proves nothing */
     int64_t boot_ms, position_ms, complained_ms;
-    int64_t session_timeout_ms; /* of the consumer group */
+    int64_t gap_max_ms; /* half the group's session timeout: a stop begins up to a heartbeat interval after the last heartbeat */
     struct loop_timer commit_timer, second_timer, drain_timer;
 
     uint32_t done_attempts;
