@@ -109,7 +109,7 @@ static bool after_turn(void *ctx)
         task_advance(list_entry(n, struct task, in_ready));
     worker_release_revoked(w);
     worker_reap(w);
-    if (w->state == WORKER_DRAINING && worth_waiting_for(w) == 0)
+    if (w->state == WORKER_DRAINING && (!RULE(drain_waits) || worth_waiting_for(w) == 0))
         close_down(w);
     return w->ready.first || w->admission_due;
 }
