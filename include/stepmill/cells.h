@@ -145,7 +145,8 @@ void cells_record(struct cells *c, struct ticket t, const struct cells_record *r
  *
  * - OK: `cells` = the TaskReopened that is stored: ours, or the one that an earlier call of the same origin stored (adopt it);
  * none when ncells is 0. `redrives` is remembered, so a late settle of a lower number writes no `done`.
- * - STALE: the newest stored cell is not the parent named; `cells` = all.
+ * - STALE: the parent named is not stored, or another event has the place; `cells` = all. (Cells above an empty place are void:
+ * Redis lost what they stood on.)
  * - GONE: `done` is of this redrive or a higher one, or (ncells 0) not failed: apply §3 again. */
 struct cells_redrive {
     struct slice task_id;

@@ -30,8 +30,11 @@ if seq then
   local stored = call('HGET', checkpoint, seq)
   -- Another run of the same record was here first: its event differs in time only, and it counts.
   if stored and (stored == ARGV[5] or call('HGET', KEYS[4], 'redrive') == mark) then return stored_from(seq, 0) end -- RULE(redrive-again)
-  local _, top = seqs_of(checkpoint)
-  if top ~= seq - 1 or not fits(checkpoint, ARGV[4], 1, #ARGV[4] / 18, known) then return all(STALE, false) end -- RULE(redrive-parents)
+  if stored or not fits(checkpoint, ARGV[4], 1, #ARGV[4] / 18, known) then return all(STALE, false) end -- RULE(redrive-parents)
+  -- What lies above an absent cell is there because Redis lost the cell: it belongs to nothing, and nobody can go on from it.
+  for above in pairs((seqs_of(checkpoint))) do
+    if above > seq then call('HDEL', checkpoint, above) end
+  end
   call('HSET', checkpoint, seq, ARGV[5])
   call('PEXPIRE', checkpoint, LIFE)
   call('HDEL', KEYS[4], 'starts')

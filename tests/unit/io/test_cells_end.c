@@ -146,6 +146,32 @@ static void a_redrive_needs_the_newest_cell(void **state)
     assert_int_equal(cells_world_number(w, "HLEN p:checkpoint:t"), 5);
 }
 
+/* Redis has lost TaskReopened of the first redrive, and what that run ended with is left above the hole. */
+static void a_redrive_fills_a_hole(void **state)
+{
+    struct story a = failed_task();
+    struct cells_write first = reopened(&a, "reopened first"), second = reopened(&a, "reopened second");
+    struct cells_write last = {.parents = &first.cell, .nparents = 1, .above = 7};
+
+    (void)state;
+    assert_int_equal(redrive(&first, 1, 90)->status, CELLS_OK);
+    last.cell = cell_make(6, &first.cell, 1, "failed again");
+    cells_record(w->cells, cells_world_next(w),
+                 &(struct cells_record){.task_id = SLICE("t"),
+                                        .session_id = SLICE("s"),
+                                        .agent = SLICE("a"),
+                                        .cells = &last,
+                                        .ncells = 1,
+                                        .group_first = 6,
+                                        .messages_seq = -1});
+    assert_int_equal(cells_world_wait(w)->status, CELLS_OK);
+    redis_server_ask(&w->server, "HDEL p:checkpoint:t 5");
+    assert_int_equal(redrive(&second, 2, 95)->status, CELLS_OK);
+    assert_int_equal(w->seen.written, 1);
+    assert_int_equal(cells_world_number(w, "HEXISTS p:checkpoint:t 6"), 0);
+    assert_int_equal(cells_world_number(w, "HLEN p:checkpoint:t"), 6);
+}
+
 /* The first run's settle comes after the redrive: `done` would make the redriven task GONE, and its record would end without a
  * result. */
 static void a_late_settle_does_not_end_a_redriven_task(void **state)
@@ -341,6 +367,7 @@ int main(void)
         cmocka_unit_test_setup(settle_leaves_the_cells_of_others, empty),
         cmocka_unit_test_setup(a_redrive_is_the_same_when_repeated, empty),
         cmocka_unit_test_setup(a_redrive_needs_the_newest_cell, empty),
+        cmocka_unit_test_setup(a_redrive_fills_a_hole, empty),
         cmocka_unit_test_setup(a_late_settle_does_not_end_a_redriven_task, empty),
         cmocka_unit_test_setup(a_redrive_without_cells, empty),
         cmocka_unit_test_setup(a_claim_is_held_until_released_or_answered, empty),
