@@ -42,6 +42,7 @@ void check_history(void)
     check_offsets(&c);
     check_letters(&c);
     check_results(&c);
+    check_events(&c);
     check_tasks(&c);
     check_order(&c);
     check_counters(&c);

@@ -18,6 +18,7 @@ struct chain {
     size_t nevents;
     int tries;
     bool end_differs; /* the chain is there, but says something else than the result */
+    bool undecided;   /* an event stands where `decide` would have had another */
 };
 
 /* "<task_id>/<seq>/<digest>" */
@@ -54,6 +55,33 @@ static void gather(struct chain *k)
     }
 }
 
+/* As `stepmill audit verify` asks: is this what `decide` would have had next? A task may be ended from outside between two
+ * groups.
+ */
+static bool is_decided(const struct history *h, const struct event *e)
+{
+    struct decision d = history_decide(h);
+
+    switch (d.kind) {
+    case DECIDE_START:
+        return e->kind == EVENT_STARTED;
+    case DECIDE_CALL:
+        return e->kind == EVENT_MODEL_ANSWERED || e->kind == EVENT_FAILED || e->kind == EVENT_CANCELLED;
+    case DECIDE_ACT:
+        return e->kind == EVENT_TOOL_ANSWERED &&
+               (!d.refuse || e->tool.outcome == TOOL_REFUSED || e->tool.outcome == TOOL_UNKNOWN);
+    case DECIDE_END:
+        if (d.end_kind == EVENT_COMPLETED)
+            return e->kind == EVENT_COMPLETED && slice_equal(e->completed.error, d.completed.error);
+        return e->kind == d.end_kind && slice_equal(e->failed.code, d.failed.code);
+    case DECIDE_SETTLE:
+        return e->kind == EVENT_REOPENED;
+    case DECIDE_SLEEP:
+        return false;
+    }
+    return false;
+}
+
 /* The history with one event more. */
 static bool extend(struct chain *k, const struct history *from, struct history *to, int32_t seq, const struct sim_record *r)
 {
@@ -70,6 +98,7 @@ static bool extend(struct chain *k, const struct history *from, struct history *
         return false; /* it belongs to another history */
     if (failed(wire_parse(r->value, &schema, &avro)) || failed(event_read(plan, avro, k->checker->arena, &event, NULL)))
         return false;
+    k->undecided |= !is_decided(from, &event);
     *to = *from;
     to->cells = arena_alloc(k->checker->arena, (size_t)(from->ncells + 1) * sizeof *to->cells);
     to->cells_room = from->ncells + 1;
@@ -146,4 +175,6 @@ void check_chain(struct checker *c, const struct seen_result *r)
                       verdict_name(r->of), SLICE_FMT(r->result.history));
     else if (k.end_differs)
         sim_violation("chain", "the result of %s says something else than the events it names", verdict_name(r->of));
+    if (k.undecided)
+        sim_violation("decided", "an event of %s stands where `decide` would have had another", verdict_name(r->of));
 }

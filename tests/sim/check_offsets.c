@@ -2,7 +2,7 @@
 #include "check_private.h"
 #include "stepmill/error.h"
 
-enum { PARTITIONS_MAX = 32, METADATA_MAX = 4000 };
+enum { PARTITIONS_MAX = 32, METADATA_MAX = OFFSETS_TEXT_MAX - 1 };
 
 struct partition_seen {
     const char *topic;

@@ -50,6 +50,8 @@ void check_letters(struct checker *c);
 void check_results(struct checker *c);
 /* check_chain.c: the events that a result's history names. */
 void check_chain(struct checker *c, const struct seen_result *r);
+/* check_events.c */
+void check_events(struct checker *c);
 /* check_tasks.c: what each record and each task_id was owed. */
 void check_tasks(struct checker *c);
 void check_order(struct checker *c);

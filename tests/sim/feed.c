@@ -103,10 +103,12 @@ static void make_plan(struct plan *p, uint64_t number, int64_t delay_ms)
                    .tools_most = (int32_t)sim_below(4),
                    .dear = world_mood() == WORLD_DEAR || one_in(3),
                    .refused = world_mood() == WORLD_FAILING ? one_in(2) : one_in(12),
-                   .failing = one_in(12)},
+                   .failing = one_in(12),
+                   .deadly = world_mood() == WORLD_DEADLY && one_in(4)},
         .session_id = print("s%llu", sim_below(SESSIONS)),
     };
 
+    task.was_deadly = task.script.deadly;
     *p = (struct plan){.task = &ledger_add_task(world_ledger(), &task)->fed, .schema = one_in(10) ? SCHEMA_SLOW : SCHEMA_TASK};
     p->input = (struct task_input){.task_id = task.script.task_id,
                                    .source_agent = SLICE("feeder"),
@@ -136,6 +138,8 @@ static void feed_one(uint64_t number, int64_t until_ms)
 
     make_plan(&p, number, delay_ms);
     feed_task(&p, delay_ms, 0, p.key);
+    if (world_mood() == WORLD_ORDERLY) /* a second runner of a task wastes the calls of one of them */
+        return;
     if (one_in(world_mood() == WORLD_TWICE ? 1 : 5)) /* the caller sent it twice */
         feed_task(&p, delay_ms + (int64_t)sim_below(5000), 0, p.key);
     if (one_in(world_mood() == WORLD_TWICE ? 1 : 8)) /* under another key, so perhaps in another partition */
@@ -146,9 +150,9 @@ static void feed_one(uint64_t number, int64_t until_ms)
         sim_later(delay_ms + (int64_t)sim_below(10 * 1000), ask_to_cancel, p.task);
 }
 
-static void feed_poison(int64_t until_ms)
+static void feed_poison(int64_t until_ms, struct slice key)
 {
-    struct fed f = {.kind = FEED_POISON, .topic = WORLD_TASKS, .key = print("s%llu", sim_below(SESSIONS))};
+    struct fed f = {.kind = FEED_POISON, .topic = WORLD_TASKS, .key = key};
 
     if (one_in(3))
         f.value = SLICE("\x00\x00\x00\x03\xe7 nobody has this schema");
@@ -212,6 +216,7 @@ static void redrive(const struct fed *of)
     of->task->redrives = f.redrives;
     of->task->script.refused &= one_in(3);
     of->task->script.failing &= one_in(3);
+    of->task->script.deadly &= one_in(3);
     snprintf(number, sizeof number, "%d", f.redrives);
     f.headers = memory_take(world_memory(), (of->nheaders + 1) * sizeof *f.headers);
     f.nheaders = 0;
@@ -240,14 +245,29 @@ static void look_for_letters(void *unused)
         sim_later(LOOK_EVERY_MS, look_for_letters, unused);
 }
 
+/* One record that takes long, and many behind it that do not. */
+static void feed_crowd(uint64_t number)
+{
+    uint64_t n = 20 + sim_below(60);
+    struct plan p;
+
+    make_plan(&p, number, 0);
+    p.schema = SCHEMA_SLOW;
+    feed_task(&p, 0, 0, p.key);
+    for (uint64_t i = 0; i < n; i++)
+        feed_poison(1 + (int64_t)sim_below(4000), print("k%llu", i));
+}
+
 void feed_begin(int64_t until_ms)
 {
     uint64_t ntasks = 1 + sim_below(6);
 
+    if (world_mood() == WORLD_CROWDED)
+        feed_crowd(ntasks);
     for (uint64_t i = 0; i < ntasks; i++)
         feed_one(i, until_ms);
     if (one_in(4))
-        feed_poison(until_ms);
+        feed_poison(until_ms, print("s%llu", sim_below(SESSIONS)));
     if (one_in(6))
         feed_refused(0, until_ms);
     sim_later(LOOK_EVERY_MS, look_for_letters, NULL);

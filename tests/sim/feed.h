@@ -21,6 +21,7 @@ struct fed_task {
     struct slice session_id;
     uint64_t lost;    /* times Redis lost something of it that it had acknowledged */
     bool cancelled;   /* somebody asked for its end */
+    bool was_deadly;  /* script.deadly, of any run */
     int32_t redrives; /* highest number sent so far */
 };
 

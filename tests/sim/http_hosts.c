@@ -195,14 +195,20 @@ static void arrive(void *exchange)
         return;
     default:
         carry_out(x);
+        if (sim_fault(SIM_FAULT_DEATH))
+            sim_kill(http_port_process(x->port));
         spoil(x, fate);
         return;
     }
 }
 
+static void die(void *process) { sim_kill(process); }
+
 void http_host_send(struct http_exchange *x)
 {
     ledger_called(world_ledger(), x);
+    if (x->host->kind == HOST_MODEL && ledger_script(world_ledger(), x->task_id)->deadly)
+        sim_later((int64_t)sim_below(20), die, http_port_process(x->port));
     x->sent = true;
     sim_later(1 + (int64_t)sim_below(10), arrive, x);
 }

@@ -139,12 +139,21 @@ void ledger_called(struct ledger *l, const struct http_exchange *x)
                       x->seq);
 }
 
+/* As it was when the task began, whatever the files of this worker say. */
+static bool is_once(const struct ledger_task *t, const struct http_exchange *x)
+{
+    return x->host->kind == HOST_TOOL && ledger_froze_as_once(t, slice_of(script_tool_names[x->host->number]));
+}
+
 uint32_t ledger_carried_out(struct ledger *l, const struct http_exchange *x)
 {
     struct ledger_task *t = ledger_task(l, x->task_id);
     struct ledger_cell *cell = cell_of(t, x->seq);
 
-    if (x->once && cell->asked > 0 && !t->fed.lost)
+    if (world_mood() == WORLD_ORDERLY && cell->asked > cell->failures)
+        sim_violation("wasted", "the call %.*s was made again although nothing had failed: its worker went in order",
+                      SLICE_FMT(x->key));
+    if (is_once(t, x) && cell->asked > 0 && !t->fed.lost)
         sim_violation("once", "the tool call %.*s, which must not be repeated, was carried out %u times", SLICE_FMT(x->key),
                       cell->asked + 1);
     cell->model = x->host->kind == HOST_MODEL;

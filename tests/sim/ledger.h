@@ -71,6 +71,9 @@ void ledger_answered(struct ledger *l, const struct http_exchange *x);
 /* That load of the task knows what was stored up to that call of Redis. */
 void ledger_informed(struct ledger_task *t, const struct sim_process *process, uint64_t task, uint64_t call);
 
+/* Whether TaskStarted, as it lies in Redis, says that this tool must not be repeated. */
+bool ledger_froze_as_once(const struct ledger_task *t, struct slice tool);
+
 bool ledger_was_stored(const struct ledger_task *t, const struct digest *d);
 
 /* Of redis_server.c: a script of the cells was carried out; its answer reached its process; Redis lost a key. */

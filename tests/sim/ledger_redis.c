@@ -3,9 +3,14 @@
 
 #include "ledger.h"
 #include "redis_server.h"
+#include "schema_shelf.h"
 #include "sim.h"
 #include "stepmill/cells.h"
+#include "stepmill/event_codec.h"
+#include "stepmill/wire_format.h"
 #include "world.h"
+
+enum { STARTED_MAX = 1 << 20 };
 
 /* The task behind "<prefix><kind><task_id>"; NULL: another key. */
 static struct ledger_task *task_of_key(struct ledger *l, struct slice key, const char *kind)
@@ -72,6 +77,28 @@ static void forget_lost(struct ledger_task *t)
         if (lost)
             t->cells[seq].stored = 0;
     }
+}
+
+bool ledger_froze_as_once(const struct ledger_task *t, struct slice tool)
+{
+    struct arena *arena = arena_new(STARTED_MAX);
+    struct history h;
+    struct slice cell, avro;
+    struct event event;
+    char key[256];
+    uint32_t id;
+    bool once = false;
+
+    snprintf(key, sizeof key, "checkpoint:%.*s", SLICE_FMT(t->fed.script.task_id));
+    cell = store_peek(redis_server_store(world_redis()), sim_wall_ms(), slice_of(key), SLICE("0"));
+    history_init(&h, arena);
+    if (cell.len > DIGEST_SIZE &&
+        !failed(wire_parse((struct slice){cell.at + DIGEST_SIZE, cell.len - DIGEST_SIZE}, &id, &avro)) &&
+        !failed(event_read(schema_shelf_plan(world_shelf(), SCHEMA_EVENT, &event_reader), avro, arena, &event, NULL)) &&
+        !failed(history_apply(&h, &event)))
+        once = history_tool(&h, tool) && !history_tool(&h, tool)->repeatable;
+    arena_free(arena);
+    return once;
 }
 
 /* A claim that was granted belongs to the history that lies there: its parents are stored with the digests named. */

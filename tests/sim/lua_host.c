@@ -12,9 +12,9 @@
 
 enum { SOURCE_MAX = 256 * 1024, SCRIPTS_MAX = 512, ARGUMENTS_MAX = 7000 };
 
-struct known_script {
-    struct buf source; /* as compiled */
-    int ref;           /* in Lua's registry */
+struct known_script { /* both in Lua's registry: the memory of the process that asked goes with its history */
+    int source;       /* as compiled */
+    int ref;
 };
 
 struct lua_host {
@@ -70,8 +70,6 @@ void lua_host_free(struct lua_host *h)
     if (!h)
         return;
     lua_close(h->lua);
-    for (int i = 0; i < h->nscripts; i++)
-        buf_free(&h->scripts[i].source);
     free(h);
 }
 
@@ -108,24 +106,46 @@ static void apply_rules(struct buf *to, struct slice source, lua_rule_off_fn *of
     }
 }
 
+static bool is_script(struct lua_host *h, int i, struct slice text)
+{
+    struct slice source;
+    bool same;
+
+    lua_rawgeti(h->lua, LUA_REGISTRYINDEX, h->scripts[i].source);
+    source.at = lua_tolstring(h->lua, -1, &source.len);
+    same = slice_equal(source, text);
+    lua_pop(h->lua, 1);
+    return same;
+}
+
+static int add_script(struct lua_host *h, struct slice text)
+{
+    int source;
+
+    if (h->nscripts == SCRIPTS_MAX)
+        bug("more than %d scripts", SCRIPTS_MAX);
+    lua_pushlstring(h->lua, text.at, text.len);
+    source = luaL_ref(h->lua, LUA_REGISTRYINDEX);
+    if (luaL_loadbuffer(h->lua, text.at, text.len, "@user_script") != 0)
+        bug("a script does not compile: %s", lua_tostring(h->lua, -1));
+    h->scripts[h->nscripts] = (struct known_script){source, luaL_ref(h->lua, LUA_REGISTRYINDEX)};
+    return h->nscripts++;
+}
+
 int lua_host_script(struct lua_host *h, struct slice source, lua_rule_off_fn *off, void *ctx)
 {
     struct buf text = BUF(SOURCE_MAX);
+    int script = 0;
 
     apply_rules(&text, source, off, ctx);
     if (text.failed)
         bug("a script of %zu bytes", source.len);
-    for (int i = 0; i < h->nscripts; i++)
-        if (slice_equal(buf_slice(&h->scripts[i].source), buf_slice(&text))) {
-            buf_free(&text);
-            return i;
-        }
-    if (h->nscripts == SCRIPTS_MAX)
-        bug("more than %d scripts", SCRIPTS_MAX);
-    if (luaL_loadbuffer(h->lua, text.at, text.len, "@user_script") != 0)
-        bug("a script does not compile: %s", lua_tostring(h->lua, -1));
-    h->scripts[h->nscripts] = (struct known_script){text, luaL_ref(h->lua, LUA_REGISTRYINDEX)};
-    return h->nscripts++;
+    while (script < h->nscripts && !is_script(h, script, buf_slice(&text)))
+        script++;
+    if (script == h->nscripts)
+        script = add_script(h, buf_slice(&text));
+    buf_free(&text);
+    return script;
 }
 
 static void set_list(lua_State *l, const char *name, const struct slice *items, size_t n)

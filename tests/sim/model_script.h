@@ -17,6 +17,7 @@ struct script_task {
     bool dear;          /* tools that must not be repeated are among them */
     bool refused;       /* every answer is a 400: the task can't succeed */
     bool failing;       /* every answer is a 500, though other tasks get theirs */
+    bool deadly;        /* whoever asks a model for it dies */
 };
 
 /* The tools that the simulated agent has; tool_names[SCRIPT_TOOLS] is NULL. */

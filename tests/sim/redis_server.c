@@ -116,7 +116,7 @@ static void server_fault(struct redis_server *s)
         fail_over(s);
         return;
     case 5:
-        (void)store_lose_field(s->store, sim_wall_ms(), "checkpoint:", sim_below(1000), lost, s);
+        (void)store_lose_field(s->store, sim_wall_ms(), sim_below(4) ? "checkpoint:" : "claims:", sim_below(1000), lost, s);
         return;
     default:
         (void)store_flush_one(s->store, sim_wall_ms(), sim_below(1000), lost, s);
@@ -178,6 +178,8 @@ static void arrive(void *message)
                  (unsigned long long)m->connection);
     if (fate != CALL_LOST)
         act(s, m);
+    if (m->number && sim_fault(SIM_FAULT_DEATH))
+        sim_kill(m->port->process);
     if (fate == CALL_LOST || fate == CALL_UNANSWERED)
         cut(s, port, m->connection);
     else

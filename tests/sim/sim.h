@@ -35,6 +35,7 @@ enum sim_fault {
     SIM_FAULT_KAFKA_FETCH,     /* one fetch: slow */
     SIM_FAULT_KAFKA_QUEUE,     /* one record: the producer's queue is full */
     SIM_FAULT_KAFKA_COMMITTED, /* one read of committed offsets: a partition's answer is missing */
+    SIM_FAULT_DEATH,           /* one call to Redis, a server or a coordinator: it acts, and its worker is killed */
     SIM_FAULTS,
 };
 /* Whether this fault happens here and now. Never once the faults are over. */
@@ -56,6 +57,8 @@ struct sim_process;
 
 /* The one that runs now; NULL in the world. */
 struct sim_process *sim_self(void);
+/* Kills it, if it lives. From the world only. */
+void sim_kill(struct sim_process *p);
 /* Calls `fn` in a turn of that process' loop, later; not at all if it has ended by then. */
 void sim_deliver(struct sim_process *p, int64_t delay_ms, void (*fn)(void *ctx), void *ctx);
 

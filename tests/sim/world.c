@@ -38,6 +38,10 @@ static bool rule_is_off(void *ctx, struct slice name)
 
 void world_begin(void)
 {
+    static const enum world_mood moods[] = {WORLD_MIXED,   WORLD_MIXED,  WORLD_DEAR,    WORLD_DEAR,    WORLD_TWICE,
+                                            WORLD_TWICE,   WORLD_TWICE,  WORLD_FAILING, WORLD_FAILING, WORLD_ORDERLY,
+                                            WORLD_CROWDED, WORLD_DEADLY, WORLD_CHANGING};
+
     if (!it.made) {
         memory_init(&it.memory, MEMORY_MAX);
         it.lua = lua_host_new();
@@ -49,7 +53,7 @@ void world_begin(void)
     it.redis = redis_server_new(&it.memory, it.lua);
     it.registry_out_until = 0;
     it.healed = false;
-    it.mood = (enum world_mood)sim_below(WORLD_MOODS);
+    it.mood = moods[sim_below(sizeof moods / sizeof *moods)];
     http_hosts_init();
 }
 

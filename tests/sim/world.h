@@ -27,7 +27,17 @@ void world_heal(void);
 bool world_is_healed(void);
 
 /* What a history is mostly about: some rules are needed in rare company only. */
-enum world_mood { WORLD_MIXED, WORLD_DEAR, WORLD_TWICE, WORLD_FAILING, WORLD_MOODS };
+enum world_mood {
+    WORLD_MIXED,
+    WORLD_DEAR,     /* tools that must not be repeated */
+    WORLD_TWICE,    /* each task in several records */
+    WORLD_FAILING,  /* dead letters and redrives */
+    WORLD_ORDERLY,  /* workers come and go in order, nothing fails, each task once: no call is wasted */
+    WORLD_CROWDED,  /* many offsets finished behind one that is not */
+    WORLD_DEADLY,   /* tasks that kill whoever runs them, and no other deaths */
+    WORLD_CHANGING, /* workers with other tool files and limits than those that began the task */
+    WORLD_MOODS
+};
 enum world_mood world_mood(void);
 
 struct memory *world_memory(void);

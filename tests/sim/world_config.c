@@ -14,23 +14,19 @@ static const struct config_model models[] = {
 };
 static const struct config_model *const cascade[] = {&models[0], &models[1]};
 
-static const struct config_agent agent = {
-    .name = WORLD_AGENT,
-    .system_prompt = "You are simulated.",
-    .models = cascade,
-    .nmodels = 2,
-    .tools = script_tool_names,
-    .ntools = SCRIPT_TOOLS,
-    .max_steps = 10,
-    .token_budget = 8192,
-    .deadline_ms = 15 * MINUTE,
-    .max_in_flight = 4,
-    .max_waiting = 4,
-    .session_memory = true,
-};
+#define AGENT(steps, tokens)                                                                                                     \
+    {                                                                                                                            \
+        .name = WORLD_AGENT, .system_prompt = "You are simulated.", .models = cascade, .nmodels = 2, .tools = script_tool_names, \
+        .ntools = SCRIPT_TOOLS, .max_steps = (steps), .token_budget = (tokens), .deadline_ms = 15 * MINUTE, .max_in_flight = 4,  \
+        .max_waiting = 4, .session_memory = true,                                                                                \
+    }
+/* Somebody edits the file: some workers have the second one. */
+static const struct config_agent agents[2] = {AGENT(10, 8192), AGENT(2, 100)};
 
 struct config world_config(void)
 {
+    const struct config_agent *agent = &agents[world_mood() == WORLD_CHANGING ? sim_below(2) : 0];
+
     return (struct config){
         .kafka = {.options = kafka_options, .noptions = 1, .bootstrap_servers = "sim:9092", .group_id = WORLD_GROUP},
         .topics = {.tasks_prefix = "agent.tasks.",
@@ -42,7 +38,7 @@ struct config world_config(void)
         .registry = {.url = "http://registry", .timeout_ms = 5 * SECOND},
         .redis = {.url = "redis://sim:6379/0", .prefix = "", .connect_timeout_ms = 5 * SECOND, .timeout_ms = 2 * SECOND},
         .http = {.listen = "127.0.0.1:1"},
-        .agents = (struct config_agent *)(uintptr_t)&agent,
+        .agents = (struct config_agent *)(uintptr_t)agent,
         .nagents = 1,
         .models = (struct config_model *)(uintptr_t)models,
         .nmodels = 2,

@@ -3,9 +3,10 @@
 
 #include "cluster.h"
 #include "stepmill/error.h"
+#include "stepmill/offsets.h"
 #include "world.h"
 
-enum { MEMBERS_MAX = 250, SESSION_MS = 10 * 1000, METADATA_MAX = 4096, PENDING_MAX = 256 };
+enum { MEMBERS_MAX = 250, SESSION_MS = 10 * 1000, METADATA_MAX = OFFSETS_TEXT_MAX - 1, PENDING_MAX = 256 };
 
 struct group_member {
     uint64_t id;

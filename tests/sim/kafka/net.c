@@ -89,6 +89,8 @@ static void act(struct request *r)
     r->error = RD_KAFKA_RESP_ERR_NO_ERROR;
     r->act(r);
     r->verdict = r->error;
+    if (r->server == SERVER_TXN && sim_fault(SIM_FAULT_DEATH))
+        sim_kill(r->client->process);
 }
 
 static void answer(struct request *r, int64_t delay_ms)

@@ -62,6 +62,7 @@ void process_kill(struct sim_process *p);
 void process_stop(struct sim_process *p, int64_t ms);
 /* Asks it to drain, as SIGTERM does. */
 void process_drain(struct sim_process *p);
+bool process_is_draining(const struct sim_process *p);
 /* The live one with that slot, or NULL. */
 struct sim_process *process_of_slot(const char *slot);
 bool process_is_alive(const struct sim_process *p);

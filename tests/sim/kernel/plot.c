@@ -23,6 +23,14 @@ struct plot {
     bool peace;
 };
 
+/* Where everything goes in order nothing fails; where a task kills its workers nobody else does. */
+static bool belongs(enum sim_fault kind)
+{
+    if (world_mood() == WORLD_DEADLY)
+        return kind != SIM_FAULT_PROCESS && kind != SIM_FAULT_DEATH;
+    return world_mood() != WORLD_ORDERLY || kind == SIM_FAULT_PROCESS || kind == SIM_FAULT_GROUP || kind == SIM_FAULT_KAFKA_FETCH;
+}
+
 /* A history has few kinds of faults at a time, and some have none: what a rule is good for often shows only then. */
 static void choose_faults(void)
 {
@@ -40,12 +48,13 @@ static void choose_faults(void)
         [SIM_FAULT_KAFKA_FETCH] = 4,
         [SIM_FAULT_KAFKA_QUEUE] = 6,
         [SIM_FAULT_KAFKA_COMMITTED] = 3,
+        [SIM_FAULT_DEATH] = 60,
     };
 
     if (sim_below(12) == 0)
         return;
     for (int kind = 0; kind < SIM_FAULTS; kind++)
-        kernel_set_rate((enum sim_fault)kind, sim_below(2) ? 0 : often[kind] << sim_below(3));
+        kernel_set_rate((enum sim_fault)kind, sim_below(2) || !belongs((enum sim_fault)kind) ? 0 : often[kind] << sim_below(3));
 }
 
 static struct sim_process *somebody(const struct plot *plot) { return process_of_slot(slots[sim_below(plot->nslots)]); }
@@ -54,9 +63,10 @@ static void harm(struct sim_process *p)
 {
     if (!p || process_stopped_until(p) > sim_now_ms())
         return;
-    switch (sim_below(4)) {
+    switch (world_mood() == WORLD_ORDERLY ? 0 : sim_below(4)) {
     case 0:
-        process_drain(p);
+        if (world_mood() != WORLD_ORDERLY || !process_is_draining(p)) /* asked twice it stops at once */
+            process_drain(p);
         return;
     case 1:
         process_stop(p, 100 + (int64_t)sim_below(9000)); /* less than the session lasts */

@@ -18,7 +18,7 @@ struct news {
 struct sim_process {
     int number;
     const char *slot;
-    bool alive;
+    bool alive, draining;
     int64_t stopped_until;
     struct strand *strands[STRANDS_MAX]; /* the first runs the loop */
     size_t nstrands;
@@ -103,6 +103,12 @@ void process_kill(struct sim_process *p)
     end(p);
 }
 
+void sim_kill(struct sim_process *p)
+{
+    if (p->alive)
+        process_kill(p);
+}
+
 void process_stop(struct sim_process *p, int64_t ms)
 {
     sim_note("worker %d is stopped for %lld ms", p->number, (long long)ms);
@@ -117,9 +123,12 @@ static void terminate(void *process)
         loop_signal(p->loop, SIGTERM);
 }
 
+bool process_is_draining(const struct sim_process *p) { return p->draining; }
+
 void process_drain(struct sim_process *p)
 {
     sim_note("worker %d is asked to drain", p->number);
+    p->draining = true;
     sim_deliver(p, 0, terminate, p);
 }
 
