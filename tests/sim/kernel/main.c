@@ -3,19 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "run.h"
 
-enum { BATCH = 500 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+enum { TOLD_SECONDS = 60 };
 
 static void show(const struct settings *s, const struct report *bad)
 {
@@ -33,63 +24,40 @@ static void show(const struct settings *s, const struct report *bad)
         printf("shortest history found: %zu records and faults, %.1f s\n", left, (double)r->outcome.ended_ms / 1000);
     }
     told.told = true;
-    run_batch(&told, seed, 1, cut, r);
-}
-
-struct total {
-    uint64_t done, bad, turns, simulated_ms, faults;
-    struct report first; /* bad one */
-};
-
-static void add(struct total *t, const struct report *r)
-{
-    if (r->bad && !t->bad)
-        t->first = *r;
-    t->done += r->done;
-    t->bad += r->bad;
-    t->turns += r->turns;
-    t->simulated_ms += r->simulated_ms;
-    for (int i = 0; i < SIM_FAULTS; i++)
-        t->faults += r->faults[i];
+    run_one(&told, seed, TOLD_SECONDS, cut, r);
 }
 
 static int run(const struct settings *s)
 {
-    struct report *r = run_shared(sizeof *r);
-    struct total t = {.done = 0};
-    double began = now(), took;
+    struct report *sum = run_shared(sizeof *sum);
+    double began = run_now(), took;
+    uint64_t faults = 0;
 
-    for (uint64_t seed = s->seed; (!s->count || t.done < s->count) && (s->count || now() - began < s->seconds);) {
-        uint64_t n = s->count && s->count - t.done < BATCH ? s->count - t.done : s->count ? BATCH : BATCH / 10;
-
-        run_batch(s, seed, n, NULL, r);
-        add(&t, r);
-        seed += r->done;
-        if (t.bad && !s->keep_going)
-            break;
-    }
-    took = now() - began;
-    if (t.bad && s->shrink && !s->told)
-        show(s, &t.first);
-    else if (t.bad)
-        printf("seed %llu breaks a promise: %s: %s\n", (unsigned long long)t.first.first_bad, t.first.outcome.rule,
-               t.first.outcome.text);
+    run_many(s, sum);
+    took = run_now() - began;
+    for (int i = 0; i < SIM_FAULTS; i++)
+        faults += sum->faults[i];
+    if (sum->bad && s->shrink && !s->told)
+        show(s, sum);
+    else if (sum->bad)
+        printf("seed %llu breaks a promise: %s: %s\n", (unsigned long long)sum->first_bad, sum->outcome.rule, sum->outcome.text);
     printf("%llu histories, %llu with violations, seeds %llu-%llu, %.1f s, %.0f/s; simulated %.1f h, %llu faults, %llu turns\n",
-           (unsigned long long)t.done, (unsigned long long)t.bad, (unsigned long long)s->seed,
-           (unsigned long long)(s->seed + (t.done ? t.done - 1 : 0)), took, (double)t.done / took, (double)t.simulated_ms / 3.6e6,
-           (unsigned long long)t.faults, (unsigned long long)t.turns);
-    return t.bad != 0;
+           (unsigned long long)sum->done, (unsigned long long)sum->bad, (unsigned long long)s->seed,
+           (unsigned long long)(s->seed + (sum->done ? sum->done - 1 : 0)), took, (double)sum->done / took,
+           (double)sum->simulated_ms / 3.6e6, (unsigned long long)faults, (unsigned long long)sum->turns);
+    return sum->bad != 0;
 }
 
 static int usage(void)
 {
     fputs("usage: stepmill-sim [--seed N] [--histories N | --seconds S] [--rule-off NAME] [--trace] [--log] [--no-shrink]\n"
-          "                    [--keep-going]\n"
+          "                    [--keep-going] [--processes N]\n"
           "  --seed N         the first seed (1); the following histories take the next ones\n"
           "  --histories N    so many; else as many as --seconds (10) allow\n"
           "  --rule-off NAME  switches a safety rule off: a violation must be found (tests/sim/README.md lists them)\n"
           "  --trace          tells all that happens in one history; with --log the workers' own log lines too\n"
           "  --keep-going     names every bad seed instead of stopping at the first\n"
+          "  --processes N    so many histories at a time (1)\n"
           "Exit 0: no violation, 1: some, 2: usage.\n",
           stderr);
     return 2;
@@ -97,7 +65,7 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-    struct settings s = {.seed = 1, .seconds = 10, .shrink = true};
+    struct settings s = {.seed = 1, .seconds = 10, .processes = 1, .shrink = true};
 
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -120,9 +88,13 @@ int main(int argc, char **argv)
             s.seconds = strtod(argv[++i], NULL);
         else if (!strcmp(argv[i], "--rule-off"))
             s.rule_off = argv[++i];
+        else if (!strcmp(argv[i], "--processes"))
+            s.processes = (int)strtoul(argv[++i], NULL, 10);
         else
             return usage();
     }
+    if (s.processes < 1 || s.processes > RUN_PROCESSES_MAX)
+        return usage();
     if (s.told && !s.count)
         s.count = 1;
     return run(&s);
