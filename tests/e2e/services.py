@@ -239,16 +239,19 @@ class HoldingRegistry(RegistryFront):
 class OwnStack:
     """A stack of the test's own, by tools/stack; `broker_config`: further settings of its broker, made from its ports."""
 
-    def __init__(self, folder, broker_config):
+    def __init__(self, folder, broker_config=None, brokers=1):
+        ports = [*(29092 + 10 * n + i for n in range(brokers) for i in range(3)), 28081, 26379]
         offset = next(o for o in iter(lambda: random.randrange(100, 3600), None)  # all below 32768, as for free_port()
-                      if all(is_free(base + o) for base in (29092, 29093, 29094, 28081, 26379)))
-        self.plain, self.secure = f"127.0.0.1:{29092 + offset}", f"127.0.0.1:{29094 + offset}"
+                      if all(is_free(port + o) for port in ports))
+        self.plain = ",".join(f"127.0.0.1:{29092 + 10 * n + offset}" for n in range(brokers))
+        self.secure = f"127.0.0.1:{29094 + offset}"
         folder.mkdir()
-        config = folder / "broker"
-        config.write_text(broker_config(self.plain, self.secure, f"127.0.0.1:{29093 + offset}"))
-        self.environment = {**os.environ, "STEPMILL_STACK_DIR": str(folder / "stack"), "STEPMILL_STACK_PORT_OFFSET": str(offset),
-                            "STEPMILL_STACK_BROKER_CONFIG": str(config)}
-        self.call("up")
+        self.environment = {**os.environ, "STEPMILL_STACK_DIR": str(folder / "stack"), "STEPMILL_STACK_PORT_OFFSET": str(offset)}
+        if broker_config:
+            config = folder / "broker"
+            config.write_text(broker_config(self.plain, self.secure, f"127.0.0.1:{29093 + offset}"))
+            self.environment["STEPMILL_STACK_BROKER_CONFIG"] = str(config)
+        self.call("up", "--brokers", str(brokers))
 
     def call(self, *arguments):
         done = subprocess.run([REPOSITORY / "tools" / "stack", *arguments], env=self.environment, capture_output=True, text=True,
