@@ -111,7 +111,7 @@ static bool after_turn(void *ctx)
     worker_reap(w);
     if (w->state == WORKER_DRAINING && (!RULE(drain_waits) || worth_waiting_for(w) == 0))
         close_down(w);
-    return w->ready.first || w->admission_due;
+    return w->ready.first || (w->admission_due && w->source); /* before there is a source nobody could admit anything */
 }
 
 static void commit_due(void *ctx) { worker_commit(ctx); }
