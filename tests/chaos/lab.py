@@ -145,6 +145,9 @@ class Lab:
             if not b.alive() and time.time() > self.faults.broker_free_at + 10:
                 self.note(f"{b.name} ended by itself with {b.process.returncode}; it is started again")
                 b.start()
+        if not self.registry.alive() and not self.faults.registry_busy:  # it gives up when its start takes too long
+            self.note(f"the registry ended by itself with {self.registry.process.returncode}; it is started again")
+            self.registry.start()
         for server in (self.fakes, self.proxy):
             if not server.alive():
                 raise RuntimeError(f"{server.name} ended: see {server.folder}/log")
