@@ -129,8 +129,49 @@ struct config_breaker {
     int64_t open_ms;
 };
 
+/* What somebody may do in the review API; each may also do what those before it may. */
+enum config_role {
+    CONFIG_ROLE_NONE,
+    CONFIG_ROLE_VIEW,
+    CONFIG_ROLE_REDRIVE,
+    CONFIG_ROLE_EDIT,
+    CONFIG_ROLE_DISCARD,
+    CONFIG_ROLE_ADMIN,
+};
+
+/* Of the dead-letter processor; only auto_redrives concerns the worker. */
 struct config_dlq {
     int32_t auto_redrives; /* a failed result is final when so many redrives were made; 0 where no DLQ processor runs */
+    const char *name;      /* transactional.id is stepmill-dlq-<name>: of two that live, the older is fenced */
+    const char *listen;    /* "host:port" */
+    const char *folder;    /* of the index; need not exist */
+    const char *public_url, *trace_url; /* NULL: none. In trace_url "{trace_id}" stands for the id */
+    const char *const *topics;          /* of others: Connect's, Spring's, Streams' */
+    size_t ntopics;
+    int64_t value_max;
+    struct {
+        int64_t after_ms, jitter_ms;
+        int32_t failure_percent;
+    } retry;
+    struct {
+        int32_t rate, cap, park_after;
+    } redrive;
+    struct {
+        int64_t keep_ms, rows;
+    } tasks;
+    struct {
+        const char *pagerduty_url, *webhook_url;
+        struct config_secret pagerduty_key, slack_url, webhook_secret;
+        int64_t interval_ms, new_after_ms;
+        int32_t spike_factor, spike_min;
+    } alerts;
+    struct {
+        const char *tokens_file; /* JSON */
+        const char *jwks_url, *jwks_file, *issuer, *audience, *roles_claim;
+        enum config_role anonymous;
+        bool mask, read_only, remote;
+    } access;
+    struct config_tls tls; /* ca_file: of client certificates, which are then required */
 };
 
 struct config_limits {
@@ -175,6 +216,7 @@ enum config_need {
     CONFIG_NEED_REDIS = 4,    /* redis.url */
     CONFIG_NEED_AGENTS = 8,   /* at least one agent, with prompt and models, and a group */
     CONFIG_NEED_ALL = 15,     /* a worker */
+    CONFIG_NEED_DLQ = 16,     /* what the dead-letter processor is told by files and secrets; with KAFKA and REGISTRY */
 };
 
 struct config_source {

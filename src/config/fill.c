@@ -24,7 +24,7 @@ static void fill_defaults(struct reader *r, enum option_scope scope, void *base)
 
 static bool wrong_kind(struct reader *r, const struct option *o, const struct node *n, const char *path)
 {
-    bool list = o->type == OPTION_TOOLS || o->type == OPTION_MODELS;
+    bool list = option_is_list(o);
     enum node_kind wanted = list ? NODE_LIST : o->type == OPTION_JSON ? NODE_MAP : NODE_SCALAR;
     static const char *const names[] = {[NODE_SCALAR] = "a single value", [NODE_LIST] = "a list", [NODE_MAP] = "a map"};
 
@@ -84,7 +84,9 @@ static const void *read_item(struct reader *r, const struct option *o, const str
         unknown_model(r, n, text);
     else if (o->type == OPTION_TOOLS && !tool_name_valid(text))
         problem_error(r->report, &n->place, "%s: a tool's name is 1 to 64 letters, digits, \"_\" and \"-\"", path);
-    else if (o->type == OPTION_TOOLS)
+    else if (o->type == OPTION_TOPICS && value_wrong_topic(text))
+        problem_error(r->report, &n->place, "%s: %s", path, value_wrong_topic(text));
+    else if (o->type == OPTION_TOOLS || o->type == OPTION_TOPICS)
         item = text.at;
     for (size_t i = 0; item && i < count; i++)
         if (o->type == OPTION_MODELS ? items[i] == item : !strcmp(items[i], item)) {
@@ -151,7 +153,7 @@ static void read_path(struct reader *r, const struct option *o, struct node *n, 
     if (!full)
         return;
     memcpy(option_at(o, base), &full, sizeof full);
-    if (!section_needed(r, path))
+    if (!section_needed(r, path) || o->type == OPTION_STATE)
         return;
     if (access(full, R_OK) < 0)
         problem_error(r->report, &n->place, "%s: cannot read %s: %s", path, full, strerror(errno));
@@ -173,7 +175,7 @@ static void read_scalar(struct reader *r, const struct option *o, struct node *n
     }
     if (!text.at)
         return;
-    if (o->type == OPTION_FILE || o->type == OPTION_FOLDER)
+    if (o->type == OPTION_FILE || o->type == OPTION_FOLDER || o->type == OPTION_STATE)
         read_path(r, o, n, path, text, base);
     else if (value_read(o, text, base, r->arena, &why))
         ;
@@ -194,7 +196,7 @@ static void read_option(struct reader *r, const struct option *o, bool file, str
     snprintf(plain, sizeof plain, "%.*s", (int)(strlen(path) - (file ? strlen("_file") : 0)), path);
     if (file && tree_find(r->root, plain))
         problem_error(r->report, &n->named, "%s: %s is set too, only one of them is allowed", path, plain);
-    else if (o->type == OPTION_TOOLS || o->type == OPTION_MODELS)
+    else if (option_is_list(o))
         read_list(r, o, n, path, base);
     else if (o->type == OPTION_JSON)
         read_extra(r, o, n, path, base);

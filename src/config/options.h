@@ -16,10 +16,12 @@ enum option_type {
     OPTION_DURATION, /* int64_t, milliseconds */
     OPTION_SIZE,     /* int64_t, bytes */
     OPTION_ENUM,     /* int, the index in `values` */
+    OPTION_TOPICS,   /* const char *const *, count at `second` */
     OPTION_TOOLS,    /* const char *const *, count at `second` */
     OPTION_MODELS,   /* const struct config_model *const *, count at `second` */
     OPTION_FILE,     /* const char *: a file that can be read */
     OPTION_FOLDER,   /* const char * */
+    OPTION_STATE,    /* const char *: a folder of ours, made when it is missing */
     OPTION_URL,      /* const char *; `values` are the schemes */
     OPTION_ADDRESS,  /* const char *: host:port */
     OPTION_TOPIC,    /* const char *: a Kafka topic's name, or its beginning */
@@ -42,6 +44,12 @@ struct option {
     bool wide, reloadable;
     unsigned need; /* who needs it set: enum config_need */
 };
+
+/* Whether its value is a list. */
+static inline bool option_is_list(const struct option *o)
+{
+    return o->type == OPTION_TOPICS || o->type == OPTION_TOOLS || o->type == OPTION_MODELS;
+}
 
 extern const struct option option_table[];
 extern const size_t option_count;

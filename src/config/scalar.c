@@ -14,7 +14,8 @@ bool section_needed(const struct reader *r, const char *path)
         unsigned need;
     } sections[] = {{"kafka.", CONFIG_NEED_KAFKA},   {"schema_registry.", CONFIG_NEED_REGISTRY},
                     {"redis.", CONFIG_NEED_REDIS},   {"agents.", CONFIG_NEED_AGENTS},
-                    {"models.", CONFIG_NEED_AGENTS}, {"tool_definitions", CONFIG_NEED_AGENTS}};
+                    {"models.", CONFIG_NEED_AGENTS}, {"tool_definitions", CONFIG_NEED_AGENTS},
+                    {"dlq.", CONFIG_NEED_DLQ}};
 
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         if (slice_starts_with(slice_of(path), sections[i].prefix))

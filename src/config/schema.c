@@ -110,6 +110,7 @@ static void describe(json_t *s, const struct option *o)
     case OPTION_ENUM:
         set_enum(s, o);
         break;
+    case OPTION_TOPICS:
     case OPTION_TOOLS:
     case OPTION_MODELS:
         json_object_set_new(s, "type", json_string("array"));

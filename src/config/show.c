@@ -95,6 +95,7 @@ static bool is_quoted(const struct printer *p, enum option_type type)
     case OPTION_INT:
     case OPTION_BOOL:
     case OPTION_DOUBLE:
+    case OPTION_TOPICS:
     case OPTION_TOOLS:
     case OPTION_MODELS:
     case OPTION_JSON:
@@ -165,7 +166,7 @@ static void put_value(struct printer *p, const struct option *o, const void *bas
     struct buf text = BUF(TEXT_MAX), quoted = BUF(TEXT_MAX);
 
     value_write(o, base, &text);
-    if (o->type == OPTION_TOOLS || o->type == OPTION_MODELS)
+    if (option_is_list(o))
         put_list(p, buf_slice(&text));
     else if (is_quoted(p, o->type)) {
         json_put_string(&quoted, buf_slice(&text));

@@ -113,7 +113,7 @@ static struct node *value_node(struct reader *r, const struct option *o, bool fi
 {
     struct node *n;
 
-    if (o->type == OPTION_TOOLS || o->type == OPTION_MODELS)
+    if (option_is_list(o))
         return list_node(r, text, place);
     if (o->type == OPTION_JSON && !file)
         return document_parse(r->arena, text, place, r->report);

@@ -130,7 +130,7 @@ static const char *wrong_address(struct slice text)
     return NULL;
 }
 
-static const char *wrong_topic(struct slice text)
+const char *value_wrong_topic(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
         char c = text.at[i];
@@ -153,7 +153,7 @@ static bool read_string(const struct option *o, struct slice text, void *base, s
     else if (o->type == OPTION_ADDRESS)
         wrong = wrong_address(text);
     else if (o->type == OPTION_TOPIC)
-        wrong = wrong_topic(text);
+        wrong = value_wrong_topic(text);
     copy = arena_copy(a, text);
     if (!wrong && !copy.at)
         wrong = "out of memory";
@@ -215,6 +215,7 @@ bool value_is_set(const struct option *o, const void *base)
         return ((const struct config_secret *)option_at_const(o, base))->value != NULL;
     case OPTION_JSON:
         return ((const struct slice *)option_at_const(o, base))->at != NULL;
+    case OPTION_TOPICS:
     case OPTION_TOOLS:
     case OPTION_MODELS:
         return member_count(o, base) > 0;
@@ -237,8 +238,8 @@ static void write_list(const struct option *o, const void *base, struct buf *to)
     for (size_t i = 0; i < member_count(o, base); i++) {
         if (i)
             buf_put_text(to, ", ");
-        buf_put_text(to, o->type == OPTION_TOOLS ? ((const char *const *)list)[i]
-                                                 : ((const struct config_model *const *)list)[i]->name);
+        buf_put_text(to, o->type == OPTION_MODELS ? ((const struct config_model *const *)list)[i]->name
+                                                  : ((const char *const *)list)[i]);
     }
 }
 
@@ -281,6 +282,7 @@ void value_write(const struct option *o, const void *base, struct buf *to)
     case OPTION_JSON:
         buf_put_slice(to, *(const struct slice *)at);
         break;
+    case OPTION_TOPICS:
     case OPTION_TOOLS:
     case OPTION_MODELS:
         write_list(o, base, to);
