@@ -1,5 +1,6 @@
 """What means harm: Avro written by hand, and a registry that lies."""
 import json
+import pathlib
 import struct
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -143,9 +144,8 @@ class LyingRegistry:
 
 
 def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100  # user and system, in ticks of 10 ms
+    """Of all threads that live, to the nanosecond; /proc/PID/stat counts in ticks of 10 ms."""
+    return sum(int(path.read_text(encoding="ascii").split()[0]) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 def memory_peak(pid, reset=False):

@@ -95,6 +95,18 @@ class Load:
         late = [at for times in self.arrivals().values() for at, took in times if at > since and took > SLOW]
         return max(late, default=since) - since
 
+    def until_recovered(self, since, seconds):
+        """Waits until for three seconds no task has waited for longer than SLOW; returns recovered_after()."""
+        quiet = time.time()
+        while time.time() - quiet < 3:
+            assert not self.troubles, self.troubles
+            assert time.time() - since < seconds * TIME_FACTOR, f"not as before within {seconds * TIME_FACTOR} s"
+            done, now = self.done(), time.time()
+            if any(t["created_at"] / 1000 < now - SLOW for t in list(self.tasks.values()) if t["task_id"] not in done):
+                quiet = now
+            time.sleep(0.2)
+        return self.recovered_after(since)
+
     # ---- the proof
 
     def check(self):

@@ -46,7 +46,7 @@ def finish(world, load, since, what):
 
 @pytest.mark.timeout(300 * TIME_FACTOR)
 def test_one_of_three_brokers_is_killed(world, stack):
-    """The one that coordinates the group, for 20 s."""
+    """The one that coordinates the group, until the others have taken over; then it comes back."""
     workers = [world.start(), world.start()]
     share(workers)
     wait_in_sync(world)
@@ -54,13 +54,11 @@ def test_one_of_three_brokers_is_killed(world, stack):
         time.sleep(3)
         victim, since = coordinator(world), time.time()
         stack.call("kill-broker", str(victim))
-        time.sleep(20)
-        print(f"while broker {victim} was gone: recovered after {load.recovered_after(since):.1f} s")
+        print(f"while broker {victim} is gone: recovered after {load.until_recovered(since, 60):.1f} s")
         back = time.time()
         stack.call("start-broker", str(victim))
         wait_in_sync(world)
-        time.sleep(3)
-        print(f"back in sync {time.time() - back:.1f} s after its start")
+        print(f"back in sync {time.time() - back:.1f} s after its start; recovered after {load.until_recovered(back, 120):.1f} s")
         finish(world, load, since, "a broker killed")
 
 
@@ -77,6 +75,5 @@ def test_all_three_brokers_are_restarted_one_by_one(world, stack):
             stack.call("stop-broker", str(n))
             stack.call("start-broker", str(n))
             wait_in_sync(world)
-            time.sleep(2)
-            print(f"broker {n}: recovered after {load.recovered_after(begin):.1f} s")
+            print(f"broker {n} restarted: recovered after {load.until_recovered(begin, 120):.1f} s")
         finish(world, load, since, "three restarted")

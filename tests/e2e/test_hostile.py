@@ -243,28 +243,33 @@ def test_the_operators_tools_show_them_and_no_byte_plays_with_the_terminal(world
     assert len([s for s in shown if s["value"]["status"] == "failed"]) == sum(bool(row[2] and row[3]) for row in ROWS.values())
 
 
+def cost(world, values):
+    """The worker's CPU per record in ms: those of all its threads, until the last dead letter is committed."""
+    pid, letters = world.workers[0].process.pid, len(world.dlq.all())
+    before = cpu_seconds(pid)
+    for n, value in enumerate(values):
+        world.writer.send(world.tasks_topic(), f"cost-{n}".encode(), value)
+    world.writer.flush()
+    world.dlq.until(letters + len(values), 60)
+    return (cpu_seconds(pid) - before) / len(values) * 1000
+
+
 def test_what_hostile_records_cost(world, sent):
-    """Less than 1 ms of CPU each, and less than 50 ms for the first sight of the largest schema that is taken."""
-    worker = world.workers[0]
-    cheap = [row for name, row in sent.items() if name != "memory" and ROWS[name][2] and len(row["value"]) < 1000]
-    count = 2000
-    before = cpu_seconds(worker.process.pid)
-    for n in range(count):
-        row = cheap[n % len(cheap)]
-        world.writer.send(world.tasks_topic(), f"cost-{n}".encode(), row["value"])
-    world.writer.flush()
-    world.settled(60)
-    each = (cpu_seconds(worker.process.pid) - before) / count
-    before, schemas = cpu_seconds(worker.process.pid), 10
-    for n in range(schemas):
-        schema = {**fields(1_900), "doc": f"{n}" + "x" * 150_000}
-        world.writer.send(world.tasks_topic(), b"k", wire(world.registry.serve(schema), avro_task(odd_task())))
-    world.writer.flush()
-    world.settled(60)
-    first_sight = (cpu_seconds(worker.process.pid) - before) / schemas
-    print(f"CPU per hostile record {each * 1000:.2f} ms, per first sight of a large schema {first_sight * 1000:.1f} ms")
+    """Less than 1 ms of CPU each, and less than 50 ms where the schema is seen for the first time, the largest one that is taken among
+    them. Above 100 KB most of the cost is the bytes' own way in and out, 2.3 ms for a megabyte of plain JSON that is refused at its
+    first byte: those may take 1 ms more per 100 KB."""
+    bad = {name: row["value"] for name, row in sent.items() if name != "memory" and ROWS[name][2]}
+    each = {name: cost(world, [value] * (20 if len(value) < 1000 else 8)) for name, value in bad.items()}
+    first = {name: cost(world, [ROWS[name][0](world, odd_task()) for _ in range(4)]) for name in bad if name.startswith("schema: ")}
+    large = [{**fields(1_900), "doc": f"{n}" + "x" * 150_000} for n in range(10)]
+    first["1,900 fields"] = cost(world, [wire(world.registry.serve(schema), avro_task(odd_task())) for schema in large])
+    for what, found in (("hostile record", each), ("first sight of a schema", first)):
+        worst = sorted(found, key=found.get)[-6:]
+        print(f"CPU per {what}: median {sorted(found.values())[len(found) // 2]:.2f} ms; the worst:",
+              *(f"{found[name]:.2f} ms: {name}, {len(bad.get(name, ''))} bytes" for name in worst), sep="\n    ")
     if TIME_FACTOR == 1:
-        assert each < 0.001 and first_sight < 0.05
+        assert not {name: ms for name, ms in each.items() if ms >= 1 + len(bad[name]) // 100_000}
+        assert max(first.values()) < 50
 
 
 # ---- the registry: whatever it says instead of an answer is an outage, never poison
