@@ -1,6 +1,9 @@
 """What is missing at start is said every few seconds, named by /readyz, and waited for; what is wrong in the config is refused."""
 import calendar
 import json
+import os
+import pathlib
+import signal
 import time
 
 import pytest
@@ -36,6 +39,11 @@ def works(world, worker):
     assert result["status"] == "completed"
 
 
+def cpu_seconds(worker):
+    fields = pathlib.Path(f"/proc/{worker.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def is_missing(worker, kind):
     status, text = worker.get("/readyz")
     assert worker.get("/livez")[0] == 200
@@ -50,8 +58,13 @@ def test_services_that_come_late_one_after_the_other(make_world):
         world.closers.append(proxies[kind].close)
         settings.update(setting)
     worker = world.start(world.write_config("late.yaml", **settings), ready=False)
+    worker.wait_log("worker.waiting")
+    worker.signal(signal.SIGHUP)
+    worker.wait_log("config.reloaded")
     for kind, proxy in proxies.items():
+        begun, used = time.monotonic(), cpu_seconds(worker)
         line = said_again_and_again(worker, kind)
+        assert cpu_seconds(worker) - used < 0.1 + 0.2 * (time.monotonic() - begun), "who waits does not turn"
         assert str(proxy.port) in json.dumps(line), "the line says where it looked"
         assert is_missing(worker, kind)
         proxy.up()
