@@ -4,6 +4,7 @@ import json
 import pathlib
 import random
 import resource
+import signal
 import sys
 import time
 from collections import Counter
@@ -232,7 +233,13 @@ class Run:
         self.lab.note(f"{used:.0f} s of CPU in {wall:.0f} s, all processes together: {used / wall:.2f} cores")
 
 
+def stopped(number, _):
+    raise KeyboardInterrupt(f"signal {number}")
+
+
 def main():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stopped)
     run = Run(options())
     try:
         return run.go()
