@@ -1,0 +1,253 @@
+/* A reader of several topics that begins where it is told and finds new partitions by itself. */
+#include "stepmill/kafka_follow.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kafka_client.h"
+#include "stepmill/clock.h"
+
+enum { LOOK_MS = 10000, LOOK_MISSING_MS = 1000, LOOK_TIMEOUT_MS = 2000 };
+
+struct part {
+    size_t topic;
+    int32_t number;
+    int64_t next, end;
+    bool at_end;
+};
+
+struct kafka_follow {
+    struct kafka_opaque opaque;
+    struct kafka_follow_options options;
+    rd_kafka_t *rk;
+    rd_kafka_message_t *message; /* behind the record given out last */
+    struct kafka_record record;
+    struct kafka_headers headers;
+    struct part *parts; /* sorted by topic, then number */
+    size_t nparts;
+    bool *found; /* by topic */
+    int64_t look_ms;
+    const char *trouble;
+};
+
+static struct error error_of(rd_kafka_resp_err_t code)
+{
+    switch (kafka_trouble_of(code, false)) {
+    case KAFKA_TROUBLE_TOPIC_MISSING:
+        return error_make(CLASS_WAIT, "kafka_topic_missing", "the topic or the partition does not exist");
+    case KAFKA_TROUBLE_AUTH:
+        return error_make(CLASS_CONFIG, "kafka_denied", "the broker refuses this user");
+    case KAFKA_TROUBLE_TRANSPORT:
+    case KAFKA_TROUBLE_ALL_DOWN:
+    default:
+        return error_make(CLASS_AGAIN, "kafka_timeout", "no broker answered in time");
+    }
+}
+
+struct error kafka_follow_open(struct kafka_follow **follow, const struct kafka_follow_options *options, char *detail,
+                               size_t room)
+{
+    /* librdkafka wants a group name even of a consumer that joins none; nothing is ever committed under it. */
+    static const struct kafka_option extra[] = {{"group.id", "stepmill-follow"}};
+    struct kafka_follow *f = calloc(1, sizeof *f);
+    struct error error;
+    rd_kafka_conf_t *conf;
+
+    *follow = NULL;
+    if (f)
+        f->found = calloc(options->ntopics + 1, sizeof *f->found);
+    if (!f || !f->found) {
+        free(f);
+        return error_make(CLASS_INTERNAL, "no_memory", "no memory left for the Kafka reader");
+    }
+    f->opaque.log = options->kafka.log;
+    f->options = *options;
+    conf = kafka_conf_new(KAFKA_ROLE_READER, &options->kafka, extra, 1, &f->opaque, &error, detail, room);
+    f->rk = conf ? kafka_client_new(RD_KAFKA_CONSUMER, conf, &error, detail, room) : NULL;
+    if (!f->rk) {
+        free(f->found);
+        free(f);
+        return error;
+    }
+    rd_kafka_poll_set_consumer(f->rk);
+    *follow = f;
+    return error_none();
+}
+
+/* ---- Partitions */
+
+struct error kafka_follow_partitions(struct kafka_follow *f, const char *topic, int timeout_ms, size_t *n)
+{
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(f->rk, topic, NULL);
+    const struct rd_kafka_metadata *m;
+    rd_kafka_resp_err_t e = handle ? rd_kafka_metadata(f->rk, 0, handle, &m, timeout_ms) : rd_kafka_last_error();
+
+    *n = 0;
+    if (handle)
+        rd_kafka_topic_destroy(handle);
+    if (e)
+        return error_of(e);
+    e = m->topic_cnt ? m->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+    if (!e)
+        *n = (size_t)m->topics[0].partition_cnt;
+    rd_kafka_metadata_destroy(m);
+    return e && kafka_trouble_of(e, false) != KAFKA_TROUBLE_TOPIC_MISSING ? error_of(e) : error_none();
+}
+
+static struct part *part_of(struct kafka_follow *f, const char *topic, int32_t number)
+{
+    for (size_t i = 0; i < f->nparts; i++)
+        if (f->parts[i].number == number && !strcmp(f->options.topics[f->parts[i].topic], topic))
+            return &f->parts[i];
+    return NULL;
+}
+
+static bool add_part(struct kafka_follow *f, size_t topic, int32_t number)
+{
+    struct part *grown = realloc(f->parts, (f->nparts + 1) * sizeof *grown);
+    const char *name = f->options.topics[topic];
+    rd_kafka_topic_partition_list_t *list;
+    int64_t start;
+    rd_kafka_error_t *e;
+
+    if (!grown)
+        return false;
+    f->parts = grown;
+    start = f->options.start(f->options.ctx, name, number);
+    f->parts[f->nparts] = (struct part){topic, number, start >= 0 ? start : KAFKA_OFFSET_NONE, KAFKA_OFFSET_NONE, false};
+    list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, name, number)->offset = start >= 0 ? start : RD_KAFKA_OFFSET_BEGINNING;
+    e = rd_kafka_incremental_assign(f->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (e) {
+        f->trouble = rd_kafka_error_name(e);
+        rd_kafka_error_destroy(e);
+        return false;
+    }
+    f->nparts++;
+    return true;
+}
+
+/* New topics and partitions. What cannot be asked now is asked again soon. */
+static void look(struct kafka_follow *f)
+{
+    bool all = true;
+
+    for (size_t t = 0; t < f->options.ntopics; t++) {
+        size_t n;
+        struct error error = kafka_follow_partitions(f, f->options.topics[t], LOOK_TIMEOUT_MS, &n);
+
+        if (failed(error) || !n) {
+            f->trouble = failed(error) ? error.code : "topic_missing";
+            all = false;
+            continue;
+        }
+        for (int32_t i = 0; (size_t)i < n; i++)
+            if (!part_of(f, f->options.topics[t], i))
+                all = add_part(f, t, i) && all;
+        f->found[t] = true;
+    }
+    f->look_ms = clock_mono_ms() + (all ? LOOK_MS : LOOK_MISSING_MS);
+}
+
+/* ---- Records */
+
+static enum kafka_read take(struct kafka_follow *f)
+{
+    struct part *p = part_of(f, rd_kafka_topic_name(f->message->rkt), f->message->partition);
+
+    if (p) {
+        p->next = f->message->offset + 1;
+        p->at_end = false;
+    }
+    if (kafka_record_view(&f->record, f->message, &f->headers)) {
+        f->trouble = NULL;
+        return KAFKA_READ_RECORD;
+    }
+    f->trouble = "damaged_headers";
+    return KAFKA_READ_FAILED;
+}
+
+static void mark_end(struct kafka_follow *f)
+{
+    struct part *p = part_of(f, rd_kafka_topic_name(f->message->rkt), f->message->partition);
+
+    if (!p)
+        return;
+    p->next = f->message->offset; /* also behind records of aborted transactions and their marks */
+    p->at_end = true;
+    f->trouble = NULL;
+}
+
+enum kafka_read kafka_follow_next(struct kafka_follow *f, int timeout_ms, const struct kafka_record **record)
+{
+    enum kafka_read read;
+
+    if (f->message)
+        rd_kafka_message_destroy(f->message);
+    f->message = NULL;
+    if (clock_mono_ms() >= f->look_ms)
+        look(f);
+    f->message = rd_kafka_consumer_poll(f->rk, timeout_ms);
+    if (!f->message)
+        return KAFKA_READ_NOTHING;
+    if (!f->message->err) {
+        read = take(f);
+        *record = &f->record;
+        return read;
+    }
+    if (f->message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        mark_end(f);
+    else
+        f->trouble = rd_kafka_err2name(f->message->err);
+    return KAFKA_READ_NOTHING;
+}
+
+/* ---- What is known */
+
+size_t kafka_follow_count(const struct kafka_follow *f) { return f->nparts; }
+
+struct kafka_follow_part kafka_follow_part(struct kafka_follow *f, size_t i)
+{
+    struct part *p = &f->parts[i];
+    const char *topic = f->options.topics[p->topic];
+    int64_t low, high;
+
+    if (!rd_kafka_get_watermark_offsets(f->rk, topic, p->number, &low, &high) && high >= 0)
+        p->end = high;
+    return (struct kafka_follow_part){topic, p->number, p->next, p->end, p->at_end};
+}
+
+bool kafka_follow_caught_up(const struct kafka_follow *f)
+{
+    for (size_t t = 0; t < f->options.ntopics; t++)
+        if (!f->found[t])
+            return false;
+    for (size_t i = 0; i < f->nparts; i++)
+        if (!f->parts[i].at_end)
+            return false;
+    return true;
+}
+
+struct error kafka_follow_ends(struct kafka_follow *f, const char *topic, int32_t partition, int timeout_ms, int64_t *oldest,
+                               int64_t *next)
+{
+    rd_kafka_resp_err_t e = rd_kafka_query_watermark_offsets(f->rk, topic, partition, oldest, next, timeout_ms);
+
+    return e ? error_of(e) : error_none();
+}
+
+const char *kafka_follow_trouble(const struct kafka_follow *f) { return f->trouble; }
+
+void kafka_follow_close(struct kafka_follow *f)
+{
+    if (!f)
+        return;
+    if (f->message)
+        rd_kafka_message_destroy(f->message);
+    rd_kafka_destroy_flags(f->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    kafka_headers_free(&f->headers);
+    free(f->parts);
+    free(f->found);
+    free(f);
+}
