@@ -62,7 +62,8 @@ struct cells_answer {
     int64_t session_tokens; /* of all tasks of the session (load; record when it added some, else 0) */
 
     /* load */
-    int64_t starts;               /* times the task was loaded since a cell was stored or it was released, this one included */
+    int64_t starts; /* processes that loaded the task since a cell was stored or it was released, this one included */
+    bool raised;    /* by this load: it was the process' first, or the one before stood back */
     const struct slice *messages; /* session memory, oldest first */
     size_t nmessages;
 
@@ -96,10 +97,10 @@ struct cells_options {
 struct cells *cells_new(struct redis *r, const struct log *log, const struct cells_options *options);
 void cells_free(struct cells *c);
 
-/* LOADING: all that is stored of a task and its session. Raises `starts` unless the task is done or the
- * same ticket.task of this process was the last to load it (asked again after an outage). A caller that then does not run the
- * task (a duplicate) must cells_release it. Answers OK: cells (all), done, cancel, starts, messages, session_tokens, now_ms.
- */
+/* LOADING: all that is stored of a task and its session. Raises `starts` unless the task is done or this process was the last to
+ * load it (asked again after an outage; another record that names the task). A caller that raised it and then does not run the
+ * task (a duplicate) must let it stand back. Answers OK: cells (all), done, cancel, starts, raised, messages, session_tokens,
+ * now_ms. */
 struct cells_load {
     struct slice task_id, session_id;
 };
@@ -171,8 +172,11 @@ void cells_claim(struct cells *c, struct ticket t, const struct cells_claim *cla
 /* Gives our claim back: only when no byte of the request was sent. Another's stays. */
 void cells_unclaim(struct cells *c, struct ticket t, struct slice task_id, int32_t seq, struct slice nonce);
 
-/* Orderly release: the task is given up alive (drain, revoke, duplicate), so `starts` begins again. */
+/* Orderly release: the task is given up alive (drain, revoke), so `starts` begins again. */
 void cells_release(struct cells *c, struct ticket t, struct slice task_id);
+/* The start that a load of this process raised does not count: nothing was begun after it, because the task waits for its turn,
+ * or the record is not the one that runs it. The next load counts again. Not to be repeated. */
+void cells_stand_back(struct cells *c, struct ticket t, struct slice task_id);
 
 /* After the Kafka commit. Writes `done`, unless a redrive with a higher number is known. Deletes cells and claims if the newest
  * cell is `last`; with `keep` (dead-lettered) they stay and live 30 d. OK: `done` stands; STALE: a higher redrive is known,

@@ -273,6 +273,14 @@ void cells_release(struct cells *c, struct ticket t, struct slice task_id)
     send_script(c, CELLS_RELEASE, t, 1);
 }
 
+void cells_stand_back(struct cells *c, struct ticket t, struct slice task_id)
+{
+    arguments_begin(&c->arguments);
+    put_key(c, "claims:", task_id, "");
+    put_argument(&c->arguments, slice_of(c->process));
+    send_script(c, CELLS_RELEASE, t, 1);
+}
+
 void cells_settle(struct cells *c, struct ticket t, const struct cells_settle *s)
 {
     struct arguments *a = &c->arguments;

@@ -80,7 +80,7 @@ static struct error read_common(struct cells *c, const struct redis_value *v, st
 
 static struct error read_own(enum cells_op op, const struct redis_value *v, struct cells_answer *to)
 {
-    static const size_t least[CELLS_OPS] = {[CELLS_LOAD] = 7, [CELLS_RECORD] = 7, [CELLS_REDRIVE] = 5, [CELLS_CLAIM] = 5};
+    static const size_t least[CELLS_OPS] = {[CELLS_LOAD] = 8, [CELLS_RECORD] = 7, [CELLS_REDRIVE] = 5, [CELLS_CLAIM] = 5};
     size_t n = redis_count(v);
 
     if (n < least[op])
@@ -89,6 +89,7 @@ static struct error read_own(enum cells_op op, const struct redis_value *v, stru
         to->starts = redis_integer(redis_at(v, 4));
         to->session_tokens = redis_integer(redis_at(v, 5));
         to->now_ms = redis_integer(redis_at(v, 6));
+        to->raised = redis_integer(redis_at(v, 7)) != 0;
     }
     if (op == CELLS_RECORD || op == CELLS_REDRIVE)
         to->written = (int32_t)redis_integer(redis_at(v, 4));

@@ -94,10 +94,6 @@ void cells_load(struct cells *c, struct ticket t, const struct cells_load *load)
     put_key(c, "cancel:", load->task_id, "");
     put_key(c, "claims:", load->task_id, "");
     put_key(c, "tokens:session:", load->session_id, "");
-    open_argument(a);
-    buf_put_text(&a->bytes, c->process);
-    buf_put_byte(&a->bytes, ':');
-    buf_put_int(&a->bytes, (int64_t)t.task);
-    close_argument(a);
+    put_argument(a, slice_of(c->process));
     send_script_for(c, CELLS_LOAD, t, 5, on_script, l);
 }

@@ -275,12 +275,12 @@ void task_stand(struct task *t, const struct cells_answer *a)
         redrive(t);
         return;
     case STANDING_CONFLICT:
-        cells_release(t->worker->cells, (struct ticket){0, 0}, t->input.task_id); /* its start was none of that task's */
+        task_stand_back(t);
         task_poison(t, error_make(CLASS_POISON, "task_id_conflict", "another task with other input has this task_id"), "");
         return;
     case STANDING_DUPLICATE:
         worker_count(t->worker->numbers->duplicates, 1);
-        cells_release(t->worker->cells, (struct ticket){0, 0}, t->input.task_id);
+        task_stand_back(t);
         task_settle(t);
         return;
     case STANDING_FINISHED:
@@ -304,6 +304,7 @@ void task_loaded(struct task *t, const struct cells_answer *a)
     t->session_tokens = a->session_tokens;
     t->recorded_ms = loop_now_ms(t->worker->loop);
     t->suspect = a->starts > STARTS_SUSPECT;
+    t->counted = a->raised;
     if (!task_refold(t, a->cells, a->ncells))
         return;
     if (RULE(crash_loop) && a->starts > STARTS_CRASH_LOOP &&

@@ -5,7 +5,6 @@
 #include "stepmill/idempotency.h"
 #include "stepmill/random.h"
 #include "stepmill/retry_after.h"
-#include "stepmill/rule.h"
 #include "stepmill/utf8.h"
 #include "worker.h"
 
@@ -249,17 +248,6 @@ static void end_by_cascade(struct task *t, enum error_class class)
         task_continue(t);
 }
 
-bool task_must_wait_its_turn(struct task *t)
-{
-    struct worker *w = t->worker;
-
-    if (!RULE(suspect_alone) || !t->suspect)
-        return false;
-    if (!w->suspect)
-        w->suspect = t;
-    return w->suspect != t;
-}
-
 /* Looked at before each call, for the session's other tasks spend too: `session_tokens` is as new as this task's last answer. */
 static bool end_for_the_session(struct task *t)
 {
@@ -291,12 +279,10 @@ void task_call_model(struct task *t)
             task_continue(t);
         return;
     }
+    if (task_waits_its_turn(t))
+        return;
     if (!worker_may_call(w, t)) {
         task_wait(t, OUTAGE_FENCE, now + 60000);
-        return;
-    }
-    if (task_must_wait_its_turn(t)) {
-        task_wait(t, OUTAGE_SUSPECT, now + 60000);
         return;
     }
     choice = cascade_next(&t->cascade, t->agent->healths, t->agent->nmodels, &policy, now, &w->seed);

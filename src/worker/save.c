@@ -179,6 +179,10 @@ void task_saved(struct task *t, const struct cells_answer *a)
         task_wait(t, OUTAGE_REDIS, loop_now_ms(t->worker->loop) + backoff_ms(500, 2000, 2, &t->worker->seed));
         return;
     }
+    if (a->written) { /* whatever kills workers, this step did not */
+        t->suspect = false;
+        task_turn_over(t);
+    }
     t->cancel_asked |= a->cancel;
     if (a->session_tokens)
         t->session_tokens = a->session_tokens;

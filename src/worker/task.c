@@ -75,6 +75,8 @@ void task_wait(struct task *t, enum outage outage, int64_t look_again_ms)
     t->wake_ms = look_again_ms;
     if (t->state != TASK_WAITING || t->outage != outage)
         metric_add(metric_of(t->worker->numbers->outages, (struct slice[]){slice_of(outage_name(outage))}), 1);
+    if (outage != OUTAGE_SUSPECT)
+        task_turn_over(t);
     /* Who waits kills no worker: a restart meanwhile must not count against it. A suspect keeps its count until its turn. */
     if (t->loaded && t->state != TASK_WAITING && outage != OUTAGE_SUSPECT && outage != OUTAGE_REDIS)
         cells_release(t->worker->cells, (struct ticket){0, 0}, t->input.task_id);
@@ -211,10 +213,7 @@ void task_give_back(struct task *t)
         t->holds_lane = false;
         partition_release(&t->owned->partition, &t->record->waiting);
     }
-    if (t->worker->suspect == t) {
-        t->worker->suspect = NULL;
-        worker_wake(t->worker, OUTAGE_SUSPECT);
-    }
+    task_turn_over(t);
     t->worker->admission_due = true;
 }
 

@@ -119,7 +119,9 @@ struct task {
     struct trace trace;
     bool loaded;
     bool cancel_asked;
-    bool suspect; /* it may have killed workers: runs alone */
+    bool suspect;    /* it may have killed workers: runs alone */
+    bool counted;    /* this load was counted as a start, and is still */
+    bool turn_began; /* its turn is counted */
 
     struct history history;
     struct cells_writing {
@@ -226,9 +228,16 @@ void task_save(struct task *t);
 void task_saved(struct task *t, const struct cells_answer *a);
 bool task_has_unsaved(const struct task *t);
 
+/* turn.c */
+/* Asked before each call. A suspect runs alone, one per process, for it may be what killed the worker before: true if this task
+ * waits now, because another one has the turn or its own has not begun. */
+bool task_waits_its_turn(struct task *t);
+/* It has got further, waits for something else, or is gone. */
+void task_turn_over(struct task *t);
+/* It was loaded, but nothing of it is begun: if the worker dies, it was not this task. */
+void task_stand_back(struct task *t);
+
 /* model.c */
-/* A suspect runs alone, one per process, for it may be what killed the worker before: true while another one has the turn. */
-bool task_must_wait_its_turn(struct task *t);
 void task_call_model(struct task *t);
 void task_cancel_model(struct task *t);
 

@@ -374,10 +374,8 @@ void task_act(struct task *t, const struct decision *d)
             task_continue(t);
         return;
     }
-    if (task_must_wait_its_turn(t)) {
-        task_wait(t, OUTAGE_SUSPECT, now + 60000);
+    if (task_waits_its_turn(t))
         return;
-    }
     if (t->state != TASK_ACTING)
         task_enter(t, TASK_ACTING);
     for (size_t i = 0; i < t->history.ncalls && t->state == TASK_ACTING; i++) {

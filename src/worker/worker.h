@@ -132,7 +132,7 @@ struct worker {
     struct list ready;
     struct list owned;
     bool admission_due;
-    struct task *suspect; /* the one that runs alone */
+    struct task *suspect; /* the one whose turn it is: nobody else begins a call */
 
     struct list outbox, batch; /* outgoing, in order */
     int64_t batch_ended_ms, batch_began_ms;

@@ -102,7 +102,7 @@ static void check_exhausted(const struct checker *c, const struct verdict *v)
 /* DELIVERY §2: only a task that kills its workers is given up for that. */
 static void check_crash_loop(const struct verdict *v)
 {
-    if (v->letter && slice_is(v->letter->code, "crash_loop") && false && !v->task->fed.was_deadly)
+    if (v->letter && slice_is(v->letter->code, "crash_loop") && world_mood() == WORLD_DEADLY && !v->task->fed.was_deadly)
         sim_violation("crash-loop", "%s was given up as if it killed its workers, and it does not", verdict_name(v));
 }
 

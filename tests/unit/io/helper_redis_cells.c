@@ -47,6 +47,7 @@ static void on_answer(void *ctx, struct ticket t, enum cells_op op, const struct
         .orphans = a->orphans,
         .now_ms = a->now_ms,
         .starts = a->starts,
+        .raised = a->raised,
         .session_tokens = a->session_tokens,
         .since_ms = a->claim.since_ms,
         .timeout_ms = a->claim.timeout_ms,

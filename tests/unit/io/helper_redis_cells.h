@@ -13,7 +13,7 @@ struct seen {
     enum cells_op op;
     const char *code; /* NULL: no error */
     enum cells_status status;
-    bool cancel, done_found;
+    bool cancel, done_found, raised;
     struct done done;
     char topic[64];
     size_t ncells;

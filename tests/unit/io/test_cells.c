@@ -253,24 +253,54 @@ static void gone_after_done(void **state)
     assert_int_equal(cells_world_number(w, "EXISTS p:claims:t"), 0);
 }
 
+static void loaded_by_another(int starts) { cells_world_ask(w, "HSET p:claims:t starts '%d another'", starts); }
+
 static void starts_are_counted_and_reset(void **state)
 {
     struct story a = story_of("A");
 
     (void)state;
-    load();
+    loaded_by_another(1);
     assert_int_equal(load()->starts, 2);
-    w->seen.answered = false; /* the same task asks again: the answer was lost */
-    cells_load(w->cells, (struct ticket){w->ticket, 7}, &(struct cells_load){SLICE("t"), SLICE("s")});
-    assert_int_equal(cells_world_wait(w)->starts, 2);
+    assert_true(w->seen.raised);
+    assert_int_equal(load()->starts, 2); /* the same process: its answer was lost, or another record names the task */
+    assert_false(w->seen.raised);
     cells_release(w->cells, cells_world_next(w), SLICE("t"));
     assert_int_equal(cells_world_wait(w)->status, CELLS_OK);
     assert_int_equal(load()->starts, 1);
+    loaded_by_another(2);
     load();
     record(&a, 0, 0, 0, 0);
     assert_int_equal(load()->starts, 1);
+    loaded_by_another(2);
     record(&a, 0, 0, 0, 0); /* nothing new */
-    assert_int_equal(load()->starts, 2);
+    assert_int_equal(load()->starts, 3);
+}
+
+static void stand_back(void)
+{
+    cells_stand_back(w->cells, cells_world_next(w), SLICE("t"));
+    assert_int_equal(cells_world_wait(w)->status, CELLS_OK);
+}
+
+static void a_start_that_stood_back_does_not_count(void **state)
+{
+    (void)state;
+    stand_back(); /* nothing was counted */
+    assert_int_equal(cells_world_number(w, "EXISTS p:claims:t"), 0);
+    loaded_by_another(6);
+    assert_int_equal(load()->starts, 7);
+    stand_back();
+    assert_int_equal(load()->starts, 7); /* its turn has come */
+    assert_true(w->seen.raised);
+    loaded_by_another(8);
+    stand_back();
+    assert_int_equal(load()->starts, 8);
+    cells_release(w->cells, cells_world_next(w), SLICE("t"));
+    cells_world_wait(w);
+    load();
+    stand_back();
+    assert_int_equal(cells_world_number(w, "EXISTS p:claims:t"), 0);
 }
 
 /* A task that waits for days: a record without cells keeps what it has alive. */
@@ -318,6 +348,7 @@ int main(void)
         cmocka_unit_test_setup(orphans_make_way_for_another_history, empty),
         cmocka_unit_test_setup(gone_after_done, empty),
         cmocka_unit_test_setup(starts_are_counted_and_reset, empty),
+        cmocka_unit_test_setup(a_start_that_stood_back_does_not_count, empty),
         cmocka_unit_test_setup(an_empty_record_refreshes_the_life, empty),
         cmocka_unit_test_setup(a_cancel_is_seen, empty),
     };
