@@ -11,7 +11,13 @@
 extern const struct embedded_file lua_files[];
 extern const size_t lua_files_count;
 
-enum { SCRIPT_SIZE_MAX = 64 << 10, AGENT_TOKENS_AT = 6 /* in KEYS, from 1 */, NONCE_MAX = 64, DAY_MAX = 99991231 };
+enum {
+    SCRIPT_SIZE_MAX = 64 << 10,
+    CONSTANTS_MAX = 4 << 10,
+    AGENT_TOKENS_AT = 6 /* in KEYS, from 1 */,
+    NONCE_MAX = 64,
+    DAY_MAX = 99991231
+};
 
 const char *cells_op_name(enum cells_op op)
 {
@@ -63,7 +69,7 @@ static void put_constants(struct buf *to, const struct cells_options *o)
     buf_printf(to, "local SESSION_MESSAGES, SESSION_BYTES = %d, %lld\n", o->session_messages, (long long)o->session_bytes);
 }
 
-static bool add_script(struct cells *c, enum cells_op op)
+static bool add_script(struct cells *c, enum cells_op op, struct slice constants)
 {
     struct buf *source = &c->sources[op];
     char name[32];
@@ -74,7 +80,7 @@ static bool add_script(struct cells *c, enum cells_op op)
     if (!text.at)
         bug("%s is not embedded", name);
     *source = BUF(SCRIPT_SIZE_MAX);
-    put_constants(source, &c->options);
+    buf_put_slice(source, constants);
     buf_put_slice(source, embedded_find(lua_files, lua_files_count, "common.lua"));
     buf_put_slice(source, text);
     if (source->failed)
@@ -88,6 +94,7 @@ struct cells *cells_new(struct redis *r, const struct log *log, const struct cel
     const char *prefix = options->prefix ? options->prefix : "";
     struct cells *c = calloc(1, sizeof *c);
     bool made = c && strlen(prefix) <= PREFIX_MAX;
+    struct buf constants = BUF(CONSTANTS_MAX);
     uint8_t process[8];
 
     if (made) {
@@ -100,9 +107,12 @@ struct cells *cells_new(struct redis *r, const struct log *log, const struct cel
         memcpy(c->prefix, prefix, strlen(prefix) + 1);
         c->arguments.bytes = BUF(ARGUMENTS_MAX);
         fill(&c->options);
+        put_constants(&constants, &c->options);
+        made = !constants.failed;
     }
     for (int op = 0; made && op < CELLS_OPS; op++)
-        made = add_script(c, (enum cells_op)op);
+        made = add_script(c, (enum cells_op)op, buf_slice(&constants));
+    buf_free(&constants);
     if (made)
         return c;
     cells_free(c);
