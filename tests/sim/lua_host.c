@@ -7,21 +7,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lua_memory.h"
 #include "lua_private.h"
 #include "stepmill/error.h"
 
-enum { SOURCE_MAX = 256 * 1024, SCRIPTS_MAX = 512, ARGUMENTS_MAX = 7000 };
+enum { SOURCE_MAX = 256 * 1024, SCRIPTS_MAX = 64, ARGUMENTS_MAX = 7000, BUSY_MAX = 64 << 20 };
 
 struct known_script { /* both in Lua's registry: the memory of the process that asked goes with its history */
-    int source;       /* as compiled */
+    int source;       /* as asked for: the rules that are off stay off */
     int ref;
 };
 
 struct lua_host {
     lua_State *lua;
+    struct lua_memory memory;
     struct lua_call call;
     struct known_script scripts[SCRIPTS_MAX];
-    int nscripts;
+    int nscripts, nkept; /* kept: compiled in the memory that each history begins with */
 };
 
 static int no_globals(lua_State *l)
@@ -53,7 +55,8 @@ struct lua_host *lua_host_new(void)
 {
     struct lua_host *h = calloc(1, sizeof *h);
 
-    h->lua = luaL_newstate();
+    lua_memory_init(&h->memory);
+    h->lua = lua_newstate(lua_memory_alloc, &h->memory);
     if (!h->lua)
         bug("no memory for Lua");
     open_library(h->lua, luaopen_base, "");
@@ -62,7 +65,28 @@ struct lua_host *lua_host_new(void)
     open_library(h->lua, luaopen_math, LUA_MATHLIBNAME);
     lua_redis_open(h->lua, &h->call);
     protect_globals(h->lua);
+    h->nkept = -1;
     return h;
+}
+
+/* Nothing is collected step by step: all garbage is gone when the next history begins. */
+static void collect(struct lua_host *h)
+{
+    lua_gc(h->lua, LUA_GCCOLLECT, 0);
+    lua_gc(h->lua, LUA_GCSTOP, 0);
+}
+
+static void keep(struct lua_host *h)
+{
+    collect(h);
+    lua_memory_keep(&h->memory);
+    h->nkept = h->nscripts;
+}
+
+void lua_host_begin(struct lua_host *h)
+{
+    if (h->nkept == h->nscripts)
+        lua_memory_put_back(&h->memory);
 }
 
 void lua_host_free(struct lua_host *h)
@@ -70,6 +94,7 @@ void lua_host_free(struct lua_host *h)
     if (!h)
         return;
     lua_close(h->lua);
+    lua_memory_free(&h->memory);
     free(h);
 }
 
@@ -118,34 +143,31 @@ static bool is_script(struct lua_host *h, int i, struct slice text)
     return same;
 }
 
-static int add_script(struct lua_host *h, struct slice text)
+static int add_script(struct lua_host *h, struct slice source, lua_rule_off_fn *off, void *ctx)
 {
-    int source;
+    struct buf text = BUF(SOURCE_MAX);
+    int ref;
 
     if (h->nscripts == SCRIPTS_MAX)
         bug("more than %d scripts", SCRIPTS_MAX);
-    lua_pushlstring(h->lua, text.at, text.len);
-    source = luaL_ref(h->lua, LUA_REGISTRYINDEX);
+    apply_rules(&text, source, off, ctx);
+    if (text.failed)
+        bug("a script of %zu bytes", source.len);
+    lua_pushlstring(h->lua, source.at, source.len);
+    ref = luaL_ref(h->lua, LUA_REGISTRYINDEX);
     if (luaL_loadbuffer(h->lua, text.at, text.len, "@user_script") != 0)
         bug("a script does not compile: %s", lua_tostring(h->lua, -1));
-    h->scripts[h->nscripts] = (struct known_script){source, luaL_ref(h->lua, LUA_REGISTRYINDEX)};
+    h->scripts[h->nscripts] = (struct known_script){ref, luaL_ref(h->lua, LUA_REGISTRYINDEX)};
+    buf_free(&text);
     return h->nscripts++;
 }
 
 int lua_host_script(struct lua_host *h, struct slice source, lua_rule_off_fn *off, void *ctx)
 {
-    struct buf text = BUF(SOURCE_MAX);
-    int script = 0;
-
-    apply_rules(&text, source, off, ctx);
-    if (text.failed)
-        bug("a script of %zu bytes", source.len);
-    while (script < h->nscripts && !is_script(h, script, buf_slice(&text)))
-        script++;
-    if (script == h->nscripts)
-        script = add_script(h, buf_slice(&text));
-    buf_free(&text);
-    return script;
+    for (int i = 0; i < h->nscripts; i++)
+        if (is_script(h, i, source))
+            return i;
+    return add_script(h, source, off, ctx);
 }
 
 static void set_list(lua_State *l, const char *name, const struct slice *items, size_t n)
@@ -168,6 +190,8 @@ struct reply lua_host_run(struct lua_host *h, int script, struct store *s, struc
 
     if (nkeys + nargs > ARGUMENTS_MAX)
         return reply_error("ERR too many arguments");
+    if (h->nkept != h->nscripts)
+        keep(h);
     h->call = (struct lua_call){.store = s, .memory = m, .now_ms = now_ms};
     set_list(l, "KEYS", keys, nkeys);
     set_list(l, "ARGV", args, nargs);
@@ -177,5 +201,7 @@ struct reply lua_host_run(struct lua_host *h, int script, struct store *s, struc
     else
         reply = lua_redis_reply(l, m, 0);
     lua_settop(l, 0);
+    if (h->memory.busy > BUSY_MAX)
+        collect(h);
     return reply;
 }

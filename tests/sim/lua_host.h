@@ -9,8 +9,10 @@ struct lua_host;
 /* One for the whole process: compiled scripts stay. */
 struct lua_host *lua_host_new(void);
 void lua_host_free(struct lua_host *h);
+/* A history begins: what the last one left in Lua is gone. */
+void lua_host_begin(struct lua_host *h);
 
-/* Is the rule of this name switched off? */
+/* Is the rule of this name switched off? The same answer for as long as the host lives. */
 typedef bool lua_rule_off_fn(void *ctx, struct slice name);
 /* Compiles a script, or finds it among those known. A line that ends in "-- RULE(<name>)" is left out when that rule is off; one
  * that ends in "-- RULE(<name>): <text>" becomes the text. A script that does not compile is a BUG. */

@@ -43,8 +43,11 @@ static bool take_words(lua_State *l, struct slice *words, int n)
 {
     for (int i = 0; i < n; i++) {
         if (lua_type(l, i + 1) == LUA_TNUMBER) {
+            lua_Number number = lua_tonumber(l, i + 1);
             char digits[64];
-            int len = snprintf(digits, sizeof digits, "%.17g", lua_tonumber(l, i + 1));
+            int len = number > -1e9 && number < 1e9 && number == (lua_Number)(int32_t)number
+                          ? snprintf(digits, sizeof digits, "%d", (int32_t)number)
+                          : snprintf(digits, sizeof digits, "%.17g", number);
 
             lua_pushlstring(l, digits, (size_t)len);
             lua_replace(l, i + 1);

@@ -49,6 +49,7 @@ void world_begin(void)
         it.made = true;
     }
     memory_reset(&it.memory);
+    lua_host_begin(it.lua);
     it.ledger = memory_take(&it.memory, sizeof *it.ledger);
     it.redis = redis_server_new(&it.memory, it.lua);
     it.registry_out_until = 0;

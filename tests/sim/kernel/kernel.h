@@ -27,6 +27,7 @@ struct history_outcome {
     uint32_t faults[SIM_FAULTS];
     int64_t ended_ms;
     uint64_t turns;
+    uint64_t fingerprint; /* of all that happened, in its order */
     int workers, tasks;
 };
 
@@ -70,10 +71,8 @@ int process_number(const struct sim_process *p);
 /* When it goes on; not later than now: it runs. */
 int64_t process_stopped_until(const struct sim_process *p);
 void process_add_strand(struct sim_process *p, struct strand *s);
-/* Lets each strand that can run do so once. False: none could. */
-bool processes_run(void);
-/* When the next strand has something to do; INT64_MAX: none. */
-int64_t processes_next_ms(void);
+/* Lets each strand that can run do so once. 0: one did; else the time when the next one can, INT64_MAX: none. */
+int64_t processes_run(void);
 /* To be called in the next turn of its loop. */
 void process_take(struct sim_process *p, void (*fn)(void *ctx), void *ctx);
 

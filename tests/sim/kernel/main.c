@@ -27,24 +27,32 @@ static void show(const struct settings *s, const struct report *bad)
     run_one(&told, seed, TOLD_SECONDS, cut, r);
 }
 
+static void tell_sum(const struct settings *s, const struct report *sum, double took)
+{
+    uint64_t faults = 0;
+
+    for (int i = 0; i < SIM_FAULTS; i++)
+        faults += sum->faults[i];
+    printf("simulated %.1f h, %llu faults, %llu turns, fingerprint %016llx\n", (double)sum->simulated_ms / 3.6e6,
+           (unsigned long long)faults, (unsigned long long)sum->turns, (unsigned long long)sum->fingerprint);
+    printf("%llu histories, %llu with violations, seeds %llu-%llu, %.1f s, %.0f/s, %.2f ms of CPU each\n",
+           (unsigned long long)sum->done, (unsigned long long)sum->bad, (unsigned long long)s->seed,
+           (unsigned long long)(s->seed + (sum->done ? sum->done - 1 : 0)), took, (double)sum->done / took,
+           run_cpu_ms() / (double)(sum->done ? sum->done : 1));
+}
+
 static int run(const struct settings *s)
 {
     struct report *sum = run_shared(sizeof *sum);
     double began = run_now(), took;
-    uint64_t faults = 0;
 
     run_many(s, sum);
     took = run_now() - began;
-    for (int i = 0; i < SIM_FAULTS; i++)
-        faults += sum->faults[i];
     if (sum->bad && s->shrink && !s->told)
         show(s, sum);
     else if (sum->bad)
         printf("seed %llu breaks a promise: %s: %s\n", (unsigned long long)sum->first_bad, sum->outcome.rule, sum->outcome.text);
-    printf("%llu histories, %llu with violations, seeds %llu-%llu, %.1f s, %.0f/s; simulated %.1f h, %llu faults, %llu turns\n",
-           (unsigned long long)sum->done, (unsigned long long)sum->bad, (unsigned long long)s->seed,
-           (unsigned long long)(s->seed + (sum->done ? sum->done - 1 : 0)), took, (double)sum->done / took,
-           (double)sum->simulated_ms / 3.6e6, (unsigned long long)faults, (unsigned long long)sum->turns);
+    tell_sum(s, sum, took);
     return sum->bad != 0;
 }
 

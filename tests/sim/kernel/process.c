@@ -176,6 +176,7 @@ void process_tell(void)
 
 void process_set_loop(struct loop *l) { sim_self()->loop = l; }
 
+/* Each that can, once. True: one did. */
 static bool run_strands(struct sim_process *p)
 {
     bool any = false;
@@ -189,35 +190,28 @@ static bool run_strands(struct sim_process *p)
     return any;
 }
 
-bool processes_run(void)
-{
-    bool any = false;
-
-    for (size_t i = 0; i < all.nlive;) {
-        struct sim_process *p = all.live[i];
-
-        if (p->stopped_until <= sim_now_ms())
-            any |= run_strands(p);
-        i += i < all.nlive && all.live[i] == p; /* it may have ended */
-    }
-    return any;
-}
-
-int64_t processes_next_ms(void)
+static int64_t next_of(const struct sim_process *p)
 {
     int64_t next = INT64_MAX;
 
-    for (size_t i = 0; i < all.nlive; i++) {
-        const struct sim_process *p = all.live[i];
+    for (size_t i = 0; i < p->nstrands; i++)
+        if (strand_due_ms(p->strands[i]) < next)
+            next = strand_due_ms(p->strands[i]);
+    return next != INT64_MAX && next < p->stopped_until ? p->stopped_until : next;
+}
 
-        for (size_t k = 0; k < p->nstrands; k++) {
-            int64_t at = strand_due_ms(p->strands[k]);
+int64_t processes_run(void)
+{
+    int64_t next = INT64_MAX;
 
-            if (at != INT64_MAX && at < p->stopped_until)
-                at = p->stopped_until;
-            if (at < next)
-                next = at;
-        }
+    for (size_t i = 0; i < all.nlive;) {
+        struct sim_process *p = all.live[i];
+        int64_t at = next_of(p);
+
+        if (at <= sim_now_ms() && run_strands(p))
+            at = 0;
+        next = at < next ? at : next;
+        i += i < all.nlive && all.live[i] == p; /* it may have ended */
     }
     return next;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +31,14 @@ double run_now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+double run_cpu_ms(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_CHILDREN, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e3 + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e3;
+}
+
 void *run_shared(size_t n)
 {
     void *at = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -45,6 +54,7 @@ static void count(struct report *r, const struct history_outcome *o)
 {
     r->done++;
     r->turns += o->turns;
+    r->fingerprint += o->fingerprint;
     r->simulated_ms += (uint64_t)o->ended_ms;
     for (int i = 0; i < SIM_FAULTS; i++)
         r->faults[i] += o->faults[i];
@@ -141,6 +151,7 @@ static void add(struct report *sum, const struct report *r)
     sum->done += r->done;
     sum->bad += r->bad;
     sum->turns += r->turns;
+    sum->fingerprint += r->fingerprint;
     sum->simulated_ms += r->simulated_ms;
     for (int i = 0; i < SIM_FAULTS; i++)
         sum->faults[i] += r->faults[i];

@@ -21,6 +21,7 @@ struct report {
     uint64_t bad;       /* with a violation */
     uint64_t first_bad; /* the lowest such seed */
     uint64_t turns, simulated_ms;
+    uint64_t fingerprint; /* sum */
     uint64_t faults[SIM_FAULTS];
     struct history_outcome outcome; /* of the first bad one, or of the last */
 };
@@ -32,6 +33,8 @@ struct cut {
 
 /* Seconds of the real clock. */
 double run_now(void);
+/* CPU that the children which have ended took. */
+double run_cpu_ms(void);
 void *run_shared(size_t n);
 /* The one history of this seed; ended after so many seconds. */
 void run_one(const struct settings *s, uint64_t seed, unsigned seconds, const struct cut *cut, struct report *r);

@@ -18,11 +18,11 @@ enum { STACK = 256 * 1024, GUARD = 4096, STACKS_MAX = 4096 };
 #endif
 
 struct strand {
+    struct strand_turn turn; /* first */
     struct sim_process *process;
     void (*main)(void *ctx);
     void *ctx;
-    int64_t due_ms;
-    bool woken, ended;
+    bool ended;
 #if BY_HAND
     void *at; /* its stack pointer while it sleeps */
 #else
@@ -82,7 +82,7 @@ static void begin(void)
 
     s->main(s->ctx);
     s->ended = true;
-    s->due_ms = INT64_MAX;
+    s->turn.due_ms = INT64_MAX;
     for (;;)
         leave(s);
 }
@@ -131,7 +131,7 @@ struct strand *strand_new(struct sim_process *p, void (*main)(void *ctx), void *
 {
     struct strand *s = memory_take(world_memory(), sizeof *s);
 
-    *s = (struct strand){.process = p, .main = main, .ctx = ctx, .woken = true, .due_ms = INT64_MAX};
+    *s = (struct strand){.process = p, .main = main, .ctx = ctx, .turn = {INT64_MAX, true}};
     prepare(s, take_stack());
     process_add_strand(p, s);
     return s;
@@ -140,7 +140,6 @@ struct strand *strand_new(struct sim_process *p, void (*main)(void *ctx), void *
 struct strand *strand_self(void) { return all.running; }
 bool strand_has_ended(const struct strand *s) { return s->ended; }
 struct sim_process *strand_process(const struct strand *s) { return s->process; }
-int64_t strand_due_ms(const struct strand *s) { return s->woken ? 0 : s->due_ms; }
 
 bool strand_sleep(int64_t until_ms)
 {
@@ -149,19 +148,19 @@ bool strand_sleep(int64_t until_ms)
 
     if (!s)
         bug("the world can't sleep");
-    s->due_ms = until_ms;
-    if (!s->woken)
+    s->turn.due_ms = until_ms;
+    if (!s->turn.woken)
         leave(s);
-    woken = s->woken;
-    s->woken = false;
-    s->due_ms = INT64_MAX;
+    woken = s->turn.woken;
+    s->turn.woken = false;
+    s->turn.due_ms = INT64_MAX;
     return woken;
 }
 
 void strand_wake(struct strand *s)
 {
     if (!s->ended)
-        s->woken = true;
+        s->turn.woken = true;
 }
 
 void strand_run(struct strand *s)

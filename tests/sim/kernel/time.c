@@ -206,8 +206,17 @@ void kernel_aside(struct sim_process *p, int64_t delay_ms, void (*fn)(void *ctx)
     add((struct sim_event){.at_ms = it.now_ms + delay_ms, .kind = EVENT_ASIDE, .process = p, .fn = fn, .ctx = ctx});
 }
 
+/* Equal seeds must give equal fingerprints, whatever ran before in this process. */
+static void leave_print(const struct sim_event *e)
+{
+    uint64_t what = (uint64_t)e->at_ms << 16 | (uint64_t)e->kind << 12 | (uint64_t)(e->process ? process_number(e->process) : 0);
+
+    it.outcome.fingerprint = (it.outcome.fingerprint ^ what ^ it.outcome.turns << 40) * UINT64_C(1099511628211);
+}
+
 static void happen(struct sim_event *e)
 {
+    leave_print(e);
     if (e->kind == EVENT_WORLD) {
         e->fn(e->ctx);
     } else if (!process_is_alive(e->process)) {
@@ -236,11 +245,10 @@ static void happen_now(void)
 bool kernel_run_until(int64_t end_ms)
 {
     for (uint64_t n = 0; n < TURNS_MAX && !it.outcome.violations; n++) {
-        int64_t next;
+        int64_t next = processes_run();
 
-        if (processes_run())
+        if (next == 0)
             continue;
-        next = processes_next_ms();
         if (it.nevents && it.events[0].at_ms < next)
             next = it.events[0].at_ms;
         if (next >= end_ms) {
