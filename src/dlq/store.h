@@ -21,7 +21,7 @@
 #include "stepmill/letter.h"
 
 struct store;
-struct action; /* stepmill/action.h */
+struct effect; /* effect.h */
 
 /* ---- Letters */
 
@@ -259,9 +259,8 @@ struct database *store_database(struct store *s);
 /* A batch is one SQLite transaction, with the places where reading goes on. */
 void store_begin(struct store *s);
 void store_fold_letter(struct store *s, const struct kafka_record *record);
-/* `body`: the bytes the action was read from (without wire header), kept for history. */
-void store_fold_action(struct store *s, const struct action *action, const struct kafka_record *record, struct slice body,
-                       uint32_t schema_id);
+/* An action of an id that was folded already is left out. */
+void store_fold_action(struct store *s, const struct effect *effect);
 void store_set_place(struct store *s, const char *topic, int32_t partition, int64_t next_offset);
 /* On an error nothing of the batch is in the index. */
 MUST_CHECK struct error store_commit(struct store *s);
