@@ -4,7 +4,7 @@
 
 #include "bytes.h"
 
-enum own_schema { OWN_TASK, OWN_RESULT, OWN_EVENT, OWN_SCHEMAS };
+enum own_schema { OWN_TASK, OWN_RESULT, OWN_EVENT, OWN_ACTION, OWN_SCHEMAS };
 
 /* The text as registered: lookups compare it byte by byte, so nothing may reformat it. */
 struct slice own_schema_text(enum own_schema which);

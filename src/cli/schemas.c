@@ -15,7 +15,7 @@ struct row {
     char note[256];
 };
 
-enum { ROWS_MAX = CONFIG_AGENTS_MAX + 2 };
+enum { ROWS_MAX = CONFIG_AGENTS_MAX + 3 };
 
 struct run {
     struct cli *cli;
@@ -46,6 +46,7 @@ static void list_subjects(struct run *r)
     }
     add_row(r, r->config->topics.results, OWN_RESULT);
     add_row(r, r->config->topics.events, OWN_EVENT);
+    add_row(r, r->config->topics.dlq_actions, OWN_ACTION);
 }
 
 static void note(struct row *row, const char *state, struct error e, const struct detail *detail)

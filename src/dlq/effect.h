@@ -2,7 +2,7 @@
 #ifndef DLQ_EFFECT_H
 #define DLQ_EFFECT_H
 
-#include "stepmill/arena.h"
+#include "stepmill/action.h"
 #include "stepmill/kafka.h"
 
 enum effect_kind {
@@ -17,6 +17,7 @@ enum effect_kind {
     EFFECT_REOPENED, /* open again, whatever it was */
     EFFECT_RETRY,    /* it goes by itself at `due_ms` */
     EFFECT_REDRIVEN, /* by `job`, or "auto" */
+    EFFECT_SKIPPED,  /* `job` leaves it out after all */
     EFFECT_RESOLVED, /* its redrive completed */
     /* of a group */
     EFFECT_GROUP_RESOLVED,
@@ -50,5 +51,16 @@ struct effect {
     int32_t partition;
     int64_t offset;
 };
+
+/* `action` as read from `record`, `body` its Avro bytes. The letters are copied to the arena, all else points into the action.
+ * False: no room. */
+bool effect_of(const struct action *action, const struct kafka_record *record, struct slice body, uint32_t schema_id,
+               struct arena *arena, struct effect *effect);
+
+struct action; /* stepmill/action.h */
+
+/* Views into the action and `record`; arrays lie in the arena. `body`: its bytes without the wire header. False: no room. */
+bool effect_of(const struct action *a, const struct kafka_record *record, struct slice body, uint32_t schema_id,
+               struct arena *arena, struct effect *e);
 
 #endif

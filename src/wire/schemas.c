@@ -13,6 +13,7 @@ static const struct {
     [OWN_TASK] = {"AgentTaskEvent", "AgentTaskEvent.avsc"},
     [OWN_RESULT] = {"AgentTaskResult", "AgentTaskResult.avsc"},
     [OWN_EVENT] = {"AgentEvent", "AgentEvent.avsc"},
+    [OWN_ACTION] = {"DeadLetterAction", "DeadLetterAction.avsc"},
 };
 
 struct slice own_schema_text(enum own_schema which)
