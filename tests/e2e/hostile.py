@@ -3,6 +3,7 @@ import json
 import pathlib
 import struct
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
@@ -146,6 +147,35 @@ class LyingRegistry:
 def cpu_seconds(pid):
     """Of all threads that live, to the nanosecond; /proc/PID/stat counts in ticks of 10 ms."""
     return sum(int(path.read_text(encoding="ascii").split()[0]) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+class Meter:
+    """The worker's CPU: that of all its threads, less what they use anyway."""
+
+    def __init__(self, world):
+        self.world, self.idle = world, 0
+        world.settled()
+        world.dlq.all()
+        self.idle = self.measure(lambda: time.sleep(2))[1]
+
+    def measure(self, work):
+        """(seconds of CPU, the same per second that passed)"""
+        begin, before = time.monotonic(), cpu_seconds(self.world.workers[0].process.pid)
+        work()
+        passed, used = time.monotonic() - begin, cpu_seconds(self.world.workers[0].process.pid) - before
+        return used - self.idle * passed, used / passed
+
+    def cost(self, values):
+        """In ms per record, until the last dead letter is committed."""
+        letters = len(self.world.dlq.records) + len(values)  # the one before waited for all of its own
+
+        def work():
+            for n, value in enumerate(values):
+                self.world.writer.send(self.world.tasks_topic(), f"cost-{n}".encode(), value)
+            self.world.writer.flush()
+            self.world.dlq.until(letters, 60)
+
+        return self.measure(work)[0] / len(values) * 1000
 
 
 def memory_peak(pid, reset=False):
