@@ -30,6 +30,7 @@ struct partition {
     uint64_t assignment;      /* raised at each assign: results of another number are dropped, never sent */
     struct offsets *finished; /* known to be committed; changes only when a commit is known */
     int64_t next;             /* one above the highest offset seen */
+    int64_t committed_end;    /* one above the highest offset that was finished when the partition came */
     struct list ready;
     struct lane *lanes;
     size_t nwaiting, nadmitted; /* records taken and not admitted; admitted and not finished */
@@ -48,6 +49,9 @@ enum partition_take partition_take(struct partition *p, struct waiting *w) __att
 
 /* The waiting record with the lowest offset whose lane is free, or NULL. */
 struct waiting *partition_peek(const struct partition *p);
+/* Whether the finished set will become shorter without reading on. Not while there are records that nobody holds yet below its
+ * end, left by an earlier owner, nor when nothing is held at all: who waits for it then waits for ever. */
+bool partition_will_shrink(const struct partition *p);
 /* Whether it is the one at the watermark: always admitted, limits or not, else a full house waits for itself. */
 bool partition_at_watermark(const struct partition *p, const struct waiting *w);
 /* Its lane is busy from now on. */

@@ -198,13 +198,22 @@ static void put_plain(struct bytes *b, const struct offsets *o, size_t from, siz
     }
 }
 
-static void put_bits(struct bytes *b, const struct offsets *o)
+/* One above the highest bit that is set, not below the watermark's. */
+static size_t end_of_bits(const struct offsets *o)
 {
-    size_t at = (size_t)(o->watermark - first_bit(o));
-    size_t end = o->nwords * WORD_BITS;
+    size_t at = (size_t)(o->watermark - first_bit(o)), end = o->nwords * WORD_BITS;
 
     while (end > at && !bit(o, end - 1))
         end -= end % WORD_BITS == 0 && end - at >= WORD_BITS && !o->words[end / WORD_BITS - 1] ? WORD_BITS : 1;
+    return end > at ? end : at;
+}
+
+int64_t offsets_end(const struct offsets *o) { return first_bit(o) + (int64_t)end_of_bits(o); }
+
+static void put_bits(struct bytes *b, const struct offsets *o)
+{
+    size_t at = (size_t)(o->watermark - first_bit(o)), end = end_of_bits(o);
+
     while (at < end && !b->full) {
         size_t run = run_length(o, at, end);
         size_t plain = at;

@@ -21,8 +21,12 @@ struct lane {
 
 void partition_init(struct partition *p, const char *topic, int32_t number, uint64_t assignment, struct offsets *finished)
 {
-    *p = (struct partition){
-        .topic = topic, .number = number, .assignment = assignment, .finished = finished, .next = offsets_watermark(finished)};
+    *p = (struct partition){.topic = topic,
+                            .number = number,
+                            .assignment = assignment,
+                            .finished = finished,
+                            .next = offsets_watermark(finished),
+                            .committed_end = offsets_end(finished)};
 }
 
 void partition_clear(struct partition *p)
@@ -107,6 +111,8 @@ struct waiting *partition_peek(const struct partition *p)
 {
     return p->ready.first ? list_entry(p->ready.first, struct waiting, ready) : NULL;
 }
+
+bool partition_will_shrink(const struct partition *p) { return p->nwaiting + p->nadmitted > 0 && p->next >= p->committed_end; }
 
 bool partition_at_watermark(const struct partition *p, const struct waiting *w)
 {

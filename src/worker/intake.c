@@ -84,7 +84,8 @@ static size_t waiting_share(const struct agent *a)
 static void pause_or_resume(struct worker *w, struct owned *o)
 {
     size_t share = waiting_share(o->agent), waiting = o->partition.nwaiting;
-    bool want = o->full || w->state >= WORKER_DRAINING || (o->paused ? waiting > share / 2 : waiting >= share);
+    bool full = o->full && partition_will_shrink(&o->partition);
+    bool want = full || w->state >= WORKER_DRAINING || (o->paused ? waiting > share / 2 : waiting >= share);
 
     if (want == o->paused)
         return;

@@ -20,8 +20,12 @@ static void watermark_follows_the_lowest_unfinished(void **state)
     assert_true(offsets_finish(o, 102));
     assert_true(offsets_finish(o, 101));
     assert_int_equal(offsets_watermark(o), 100);
+    assert_int_equal(offsets_end(o), 103);
     assert_true(offsets_finish(o, 100));
     assert_int_equal(offsets_watermark(o), 103);
+    assert_int_equal(offsets_end(o), 103);
+    assert_true(offsets_finish(o, 1000));
+    assert_int_equal(offsets_end(o), 1001);
     assert_true(offsets_is_finished(o, 7));
     assert_false(offsets_is_finished(o, 103));
     offsets_free(o);

@@ -42,6 +42,26 @@ static void order_per_key_and_parallel_over_keys(void **state)
     partition_clear(&p);
 }
 
+static void what_nobody_holds_does_not_shrink(void **state)
+{
+    struct offsets *finished = offsets_new(10);
+    struct partition p;
+    struct waiting a = {.offset = 10}, b = {.offset = 13}, c = {.offset = 20};
+
+    (void)state;
+    assert_true(offsets_finish(finished, 12) && offsets_finish(finished, 14));
+    partition_init(&p, "t", 0, 1, finished);
+    assert_false(partition_will_shrink(&p));
+    assert_int_equal(partition_take(&p, &a), PARTITION_TAKEN);
+    assert_false(partition_will_shrink(&p)); /* 13 is not read yet */
+    assert_int_equal(partition_take(&p, &b), PARTITION_TAKEN);
+    assert_int_equal(partition_take(&p, &c), PARTITION_TAKEN);
+    assert_true(partition_will_shrink(&p));
+    while (partition_drain(&p))
+        assert_int_equal(p.nwaiting > 0, partition_will_shrink(&p));
+    partition_clear(&p);
+}
+
 static void what_was_seen_or_finished_is_skipped(void **state)
 {
     struct offsets *finished = offsets_new(10);
@@ -131,9 +151,8 @@ static void random_runs_end_finished_and_in_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(order_per_key_and_parallel_over_keys),
-        cmocka_unit_test(what_was_seen_or_finished_is_skipped),
-        cmocka_unit_test(drain_finds_those_behind_a_busy_lane),
+        cmocka_unit_test(order_per_key_and_parallel_over_keys),  cmocka_unit_test(what_nobody_holds_does_not_shrink),
+        cmocka_unit_test(what_was_seen_or_finished_is_skipped),  cmocka_unit_test(drain_finds_those_behind_a_busy_lane),
         cmocka_unit_test(random_runs_end_finished_and_in_order),
     };
 
