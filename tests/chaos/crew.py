@@ -66,11 +66,19 @@ class LabWorker(Server):
         super().__init__(f"worker-{n}", folder, [program, "worker", "--config", config, "--set", f"http.listen={HOST}:{HTTP_PORTS[n]}"],
                          {"LD_PRELOAD": str(shim), "STEPMILL_CHAOS_CLOCK": str(self.clock)})
         self.n, self.busy, self.read, self.started = n, False, 0, 0.0
-        self.kept = b""
+        self.kept, self.log_from = b"", 0
 
     def start(self):
+        log = self.folder / "log"
+        self.log_from = log.stat().st_size if log.exists() else 0
         super().start()
         self.started = time.time()
+
+    def started_up(self):
+        """Whether this process has said so: before, it has no handlers of signals."""
+        with open(self.folder / "log", "rb") as f:
+            f.seek(self.log_from)
+            return b'"event":"worker.start"' in f.read(1 << 20)
 
     def jumps(self):
         return struct.unpack("qq", self.clock.read_bytes())

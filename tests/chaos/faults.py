@@ -120,7 +120,7 @@ class Faults:
         interval = self.chance.choice(["20ms", "50ms", "100ms", "200ms"])
         write_config(self.lab.name, self.lab.folder, commit_interval=interval, events_interval=self.chance.choice(["100ms", "200ms", "1s"]))
         for w in self.lab.crew:
-            if not w.busy:  # not one that starts just now: it has no handler yet
+            if not w.busy and w.started_up():
                 w.reload()
         return f"commit_interval {interval}", 0
 
@@ -140,7 +140,7 @@ class Faults:
 
     def pick_broker(self):
         """One on purpose: the leader of a partition, the group's coordinator, or a transaction coordinator."""
-        if time.time() < self.broker_free_at or not all(b.alive() and not b.halted for b in self.lab.brokers):
+        if time.time() < self.broker_free_at or not all(b.alive() and not b.halted for b in self.lab.brokers) or not self.in_sync():
             return None
         topic, partition, why = self.chance.choice([
             (self.lab.books.tasks_topic, self.chance.randrange(6), "leader of tasks"),
@@ -154,6 +154,11 @@ class Faults:
         if leader not in BROKERS:
             leader, why = self.chance.choice(BROKERS), "any"
         return self.lab.brokers[leader - 1], why
+
+    def in_sync(self):
+        """Whether the broker hit before has caught up; on a slow machine that takes longer than planned, and two at a time are too many."""
+        topics = self.admin.list_topics(timeout=3).topics.values()
+        return all(len(p.isrs) == len(p.replicas) for topic in topics for p in topic.partitions.values())
 
     def leader(self, topic, partition):
         """The broker that leads it now; of the two internal topics: the coordinator of what falls into that partition."""

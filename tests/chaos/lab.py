@@ -154,6 +154,9 @@ class Lab:
 
     def own_exit(self, worker, code, when):
         tail = worker_end(worker)
+        if code == -15 and not worker.started_up():
+            self.note(f"{worker.name} was told to end before it had a handler for that")
+            return
         self.own_exits.append((worker.name, code))
         if code == 1 and "fenced" in tail:
             self.note(f"{worker.name} ended {when} with 1, fenced: {tail[-300:]}")

@@ -99,7 +99,7 @@ class Load:
 
     def produce(self, sent, partition=None, producer=None):
         def delivered(error, message):
-            if not error and sent.kind != "perhaps":
+            if not error and sent.kind != "perhaps" and message.offset() is not None:  # None: a broker that had it already
                 sent.place = (message.partition(), message.offset())
 
         extra = {} if partition is None else {"partition": partition}
