@@ -93,7 +93,7 @@ static void on_record(struct kafka_source *s, const rd_kafka_message_t *m)
     struct kafka_record r;
 
     s->disconnected = false;
-    if (!p || (RULE(owned_records) && (p->state != PART_OWNED || m->offset < p->next))) {
+    if (!p || (RULE(owned_records) && p->state != PART_OWNED) || m->offset < p->next) {
         s->counts.late++;
         return;
     }

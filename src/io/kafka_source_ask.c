@@ -48,7 +48,7 @@ int64_t kafka_source_position(struct kafka_source *s, const char *topic, int32_t
     int64_t position = KAFKA_OFFSET_NONE;
 
     /* Not while REVOKING: records that we drop then move librdkafka's position too. */
-    if (!p || p->state != PART_OWNED)
+    if (!p || (RULE(position_owned) && p->state != PART_OWNED))
         return KAFKA_OFFSET_NONE;
     list = kafka_list_of(&(struct kafka_partition){topic, partition}, 1);
     if (!rd_kafka_position(s->rk, list) && !list->elems[0].err && list->elems[0].offset >= p->next)

@@ -101,8 +101,7 @@ static void on_record(void *context, const struct kafka_record *r)
     struct record *copy;
     enum partition_take taken = PARTITION_NO_MEMORY;
 
-    if (!o || (RULE(assignment) && o->partition.assignment != r->assignment) ||
-        (RULE(revoking_takes_none) && o->state == OWNED_REVOKING))
+    if (!o || (RULE(owned_records) && (o->partition.assignment != r->assignment || o->state == OWNED_REVOKING)))
         return;
     copy = record_copy(r, o->partition.topic);
     if (copy)

@@ -49,7 +49,7 @@ static void check_gap(struct worker *w)
 bool worker_may_call(const struct worker *w, const struct task *t)
 {
     return (!RULE(prove_after_stop) || !w->proving) && (w->state == WORKER_RUNNING || w->state == WORKER_DRAINING) &&
-           t->owned->state == OWNED_RUNNING && (!w->suspect || w->suspect == t) &&
+           (!RULE(revoking_admits_none) || t->owned->state == OWNED_RUNNING) && (!w->suspect || w->suspect == t) &&
            (!RULE(prove_after_stop) || clock_boot_ms() - w->boot_ms <= w->gap_max_ms);
 }
 

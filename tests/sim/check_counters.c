@@ -24,8 +24,28 @@ static int64_t tokens_of(const struct checker *c, struct slice session_id)
     return tokens;
 }
 
+/* DELIVERY §2: `done` is written again until Redis took it, and takes the cells away: only the end of the worker, or the loss of
+ * a partition, may leave some. */
+static void check_left_behind(const struct checker *c)
+{
+    for (size_t i = 0; i < c->nresults; i++) {
+        const struct verdict *v = c->results[i].of;
+        char key[256];
+
+        if (!v || v->letter || v->fed->kind == FEED_REFUSED || v->task->fed.lost || !is_last(c, &c->results[i]))
+            continue;
+        snprintf(key, sizeof key, "checkpoint:%.*s", SLICE_FMT(v->task->fed.script.task_id));
+        if (store_peek(redis_server_store(world_redis()), sim_wall_ms(), slice_of(key), SLICE("0")).at)
+            sim_violation("left-behind", "%s has its result, its worker lives, and its cells are still in Redis",
+                          verdict_name(v));
+    }
+}
+
 void check_counters(struct checker *c)
 {
+    if (!sim_ended() && !sim_faults(SIM_FAULT_PROCESS) && !sim_faults(SIM_FAULT_GROUP) && !sim_faults(SIM_FAULT_DEATH) &&
+        !sim_faults(SIM_FAULT_KAFKA_CALL) && !sim_faults(SIM_FAULT_KAFKA_SERVER) && !sim_faults(SIM_FAULT_KAFKA_MARK))
+        check_left_behind(c);
     for (size_t i = 0; i < c->nresults && !c->ledger->redis_losses; i++) {
         struct slice session_id = c->results[i].result.session_id, value;
         char key[256];

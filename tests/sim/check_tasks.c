@@ -2,6 +2,8 @@
 #include "check_private.h"
 #include "world.h"
 
+enum { STARTS_MOST = 8 }; /* without a step: one more, and the task is given up */
+
 static bool deserves_letter(struct slice code)
 {
     static const char *const limits[] = {"deadline_exceeded", "refused", "session_budget_exceeded"};
@@ -102,7 +104,9 @@ static void check_exhausted(const struct checker *c, const struct verdict *v)
 /* DELIVERY §2: only a task that kills its workers is given up for that. */
 static void check_crash_loop(const struct verdict *v)
 {
-    if (v->letter && slice_is(v->letter->code, "crash_loop") && world_mood() == WORLD_DEADLY && !v->task->fed.was_deadly)
+    bool might = world_mood() == WORLD_DEADLY ? v->task->fed.was_deadly : sim_killed() >= STARTS_MOST;
+
+    if (v->letter && slice_is(v->letter->code, "crash_loop") && !might)
         sim_violation("crash-loop", "%s was given up as if it killed its workers, and it does not", verdict_name(v));
 }
 

@@ -99,11 +99,11 @@ static void make_plan(struct plan *p, uint64_t number, int64_t delay_ms)
     struct fed_task task = {
         .script = {.task_id = print("t%llu", number),
                    .seed = sim_below(UINT64_MAX),
-                   .last_seq = 1 + (int32_t)sim_below(9),
+                   .last_seq = 1 + (int32_t)sim_below(world_mood() == WORLD_SLOW ? 3 : 9),
                    .tools_most = (int32_t)sim_below(4),
-                   .dear = world_mood() == WORLD_DEAR || one_in(3),
+                   .dear = world_mood() == WORLD_DEAR || world_mood() == WORLD_CHANGING || one_in(3),
                    .refused = world_mood() == WORLD_FAILING ? one_in(2) : one_in(12),
-                   .failing = one_in(12),
+                   .failing = one_in(12) && !world_is_orderly(),
                    .deadly = world_mood() == WORLD_DEADLY && one_in(4)},
         .session_id = print("s%llu", sim_below(SESSIONS)),
     };
@@ -138,7 +138,7 @@ static void feed_one(uint64_t number, int64_t until_ms)
 
     make_plan(&p, number, delay_ms);
     feed_task(&p, delay_ms, 0, p.key);
-    if (world_mood() == WORLD_ORDERLY) /* a second runner of a task wastes the calls of one of them */
+    if (world_is_orderly()) /* a second runner of a task wastes the calls of one of them */
         return;
     if (one_in(world_mood() == WORLD_TWICE ? 1 : 5)) /* the caller sent it twice */
         feed_task(&p, delay_ms + (int64_t)sim_below(5000), 0, p.key);

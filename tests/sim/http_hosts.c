@@ -45,7 +45,8 @@ void http_hosts_init(void)
     struct http_host *hosts = world_hosts();
 
     for (int i = 0; i < MODELS; i++)
-        hosts[i] = (struct http_host){.kind = HOST_MODEL, .number = i};
+        hosts[i] = (struct http_host){
+            .kind = HOST_MODEL, .number = i, .out_until = world_mood() == WORLD_WAITING ? INT64_MAX : 0, .out_status = 503};
     for (int i = 0; i < SCRIPT_TOOLS; i++)
         hosts[MODELS + i] = (struct http_host){.kind = HOST_TOOL, .number = i};
 }
@@ -97,6 +98,8 @@ static void carry_out(struct http_exchange *x)
 
 static int64_t think_ms(const struct http_exchange *x)
 {
+    if (world_mood() == WORLD_SLOW)
+        return x->host->kind == HOST_MODEL ? 1000 + (int64_t)sim_below(14 * 1000) : 100 + (int64_t)sim_below(8000);
     return x->host->kind == HOST_MODEL ? 100 + (int64_t)sim_below(900) : 5 + (int64_t)sim_below(200);
 }
 
@@ -196,7 +199,7 @@ static void arrive(void *exchange)
     default:
         carry_out(x);
         if (sim_fault(SIM_FAULT_DEATH))
-            sim_kill(http_port_process(x->port));
+            sim_strike(http_port_process(x->port));
         spoil(x, fate);
         return;
     }

@@ -7,6 +7,8 @@
 #include "stepmill/error.h"
 #include "world.h"
 
+enum { GAP_MOST_MS = 5000 }; /* half the session timeout */
+
 struct ledger_task *ledger_task(struct ledger *l, struct slice task_id)
 {
     for (size_t i = 0; i < l->ntasks; i++)
@@ -115,6 +117,30 @@ static void check_saved(const struct ledger_task *t, const struct http_exchange 
         sim_violation("save-first", "%.*s/%d is called before cell %d is stored", SLICE_FMT(x->task_id), x->seq, before);
 }
 
+static bool is_alone(const struct ledger *l, const struct ledger_task *t)
+{
+    size_t records = 0;
+
+    for (size_t i = 0; i < l->nfed; i++)
+        records += l->fed[i]->task == &t->fed;
+    return records == 1;
+}
+
+/* DELIVERY §2: who was stopped for long makes no call before it knows that its partitions are still its own. While it slept
+ * somebody else, so the new owner, has stored this step. */
+static void check_zombie(const struct ledger *l, const struct ledger_task *t, const struct http_exchange *x)
+{
+    const struct sim_process *process = http_port_process(x->port);
+    const struct ledger_cell *cell = &t->cells[x->seq];
+    int64_t from, to;
+
+    if (!cell->stored || !cell->stored_by || cell->stored_by == process || !sim_was_stopped(process, &from, &to) ||
+        to - from <= GAP_MOST_MS || cell->stored_ms < from || cell->stored_ms > to || t->fed.lost || !is_alone(l, t))
+        return;
+    sim_violation("zombie", "%.*s/%d is called by a worker that slept while the new owner stored the answer",
+                  SLICE_FMT(x->task_id), x->seq);
+}
+
 void ledger_called(struct ledger *l, const struct http_exchange *x)
 {
     struct ledger_task *t = ledger_task(l, x->task_id);
@@ -130,6 +156,7 @@ void ledger_called(struct ledger *l, const struct http_exchange *x)
     runner = runner_of(t, process, x->ticket.task);
     cell = cell_of(t, x->seq);
     check_saved(t, x);
+    check_zombie(l, t, x);
     if (cell->stored && runner->informed >= cell->stored)
         sim_violation("paid-again", "%.*s/%d is called although Redis told its runner that the answer is stored",
                       SLICE_FMT(x->task_id), x->seq);
@@ -150,7 +177,7 @@ uint32_t ledger_carried_out(struct ledger *l, const struct http_exchange *x)
     struct ledger_task *t = ledger_task(l, x->task_id);
     struct ledger_cell *cell = cell_of(t, x->seq);
 
-    if (world_mood() == WORLD_ORDERLY && cell->asked > cell->failures)
+    if (world_is_orderly() && cell->asked > cell->failures)
         sim_violation("wasted", "the call %.*s was made again although nothing had failed: its worker went in order",
                       SLICE_FMT(x->key));
     if (is_once(t, x) && cell->asked > 0 && !t->fed.lost)

@@ -16,7 +16,9 @@ enum { LEDGER_TASKS_MAX = 64, LEDGER_FED_MAX = 256, LEDGER_CELLS = 256, LEDGER_R
 
 /* One cell of a task, as the outside saw it come about. */
 struct ledger_cell {
-    uint64_t stored;                /* the call of Redis since when it lies there; 0: it does not */
+    uint64_t stored; /* the call of Redis since when it lies there; 0: it does not */
+    int64_t stored_ms;
+    const struct sim_process *stored_by;
     bool gone;                      /* Redis lost it: what lies above it belongs to nothing */
     bool model;                     /* its call was one of a model */
     uint32_t asked;                 /* times its call was carried out */

@@ -40,7 +40,7 @@ static void keep_digest(struct ledger_task *t, struct slice cell)
 }
 
 /* Notes the cells that lie there now. */
-static void look(struct ledger_task *t, struct slice key, uint64_t call)
+static void look(struct ledger_task *t, struct slice key, uint64_t call, const struct sim_process *by)
 {
     struct reply fields = store_do(redis_server_store(world_redis()), sim_wall_ms(), (struct slice[]){SLICE("HGETALL"), key}, 2);
     int64_t seq;
@@ -49,8 +49,11 @@ static void look(struct ledger_task *t, struct slice key, uint64_t call)
         if (!slice_to_int(fields.items[i].text, 0, LEDGER_CELLS - 1, &seq))
             continue;
         keep_digest(t, fields.items[i + 1].text);
-        if (!t->cells[seq].stored)
-            t->cells[seq].stored = call;
+        if (t->cells[seq].stored)
+            continue;
+        t->cells[seq].stored = call;
+        t->cells[seq].stored_ms = sim_now_ms();
+        t->cells[seq].stored_by = sim_is_alive(by) ? by : NULL;
     }
 }
 
@@ -105,7 +108,13 @@ bool ledger_froze_as_once(const struct ledger_task *t, struct slice tool)
 static void check_claim(const struct ledger_task *t, const struct redis_message *m)
 {
     struct store *store = redis_server_store(world_redis());
-    struct slice parents = m->args[m->nkeys + 1];
+    struct slice parents = m->args[m->nkeys + 1], seq = m->args[m->nkeys];
+
+    if (store_peek(store, sim_wall_ms(), m->args[0], seq).at)
+        sim_violation("claim", "a tool call of %.*s was granted for cell %.*s, which is there", SLICE_FMT(t->fed.script.task_id),
+                      SLICE_FMT(seq));
+    if (store_peek(store, sim_wall_ms(), m->args[1], (struct slice){NULL, 0}).at)
+        sim_violation("claim", "a tool call of %.*s was granted although the task is done", SLICE_FMT(t->fed.script.task_id));
 
     for (size_t at = 0; at + 2 + DIGEST_SIZE <= parents.len; at += 2 + DIGEST_SIZE) {
         char field[16];
@@ -131,7 +140,7 @@ void ledger_redis_acted(struct ledger *l, const struct redis_message *m)
     if (m->op == CELLS_CLAIM && fine)
         check_claim(t, m);
     if (m->op == CELLS_RECORD || m->op == CELLS_REDRIVE)
-        look(t, m->args[0], m->call);
+        look(t, m->args[0], m->call, m->port->process);
     if (m->op == CELLS_RECORD && t->fed.lost) /* what lay above the lost cells made way for another history */
         forget_lost(t);
 }

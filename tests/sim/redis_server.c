@@ -4,6 +4,7 @@
 #include "redis_server.h"
 
 #include "ledger.h"
+#include "stepmill/cells.h"
 #include "stepmill/error.h"
 #include "world.h"
 
@@ -140,8 +141,11 @@ static void act(struct redis_server *s, struct redis_message *m)
     else
         m->reply =
             lua_host_run(s->lua, m->script, s->store, s->memory, sim_wall_ms(), m->args, m->nkeys, m->args + m->nkeys, m->nargs);
-    if (m->script >= 0)
-        ledger_redis_acted(world_ledger(), m);
+    if (m->script < 0)
+        return;
+    sim_note("redis: %s of %.*s for worker %d: %lld", cells_op_name((enum cells_op)m->op), SLICE_FMT(m->args[0]),
+             sim_number(m->port->process), (long long)(m->reply.count ? m->reply.items[0].integer : -1));
+    ledger_redis_acted(world_ledger(), m);
 }
 
 /* Whether something happens to this one call. */
@@ -179,7 +183,7 @@ static void arrive(void *message)
     if (fate != CALL_LOST)
         act(s, m);
     if (m->number && sim_fault(SIM_FAULT_DEATH))
-        sim_kill(m->port->process);
+        sim_strike(m->port->process);
     if (fate == CALL_LOST || fate == CALL_UNANSWERED)
         cut(s, port, m->connection);
     else

@@ -35,11 +35,13 @@ enum sim_fault {
     SIM_FAULT_KAFKA_FETCH,     /* one fetch: slow */
     SIM_FAULT_KAFKA_QUEUE,     /* one record: the producer's queue is full */
     SIM_FAULT_KAFKA_COMMITTED, /* one read of committed offsets: a partition's answer is missing */
-    SIM_FAULT_DEATH,           /* one call to Redis, a server or a coordinator: it acts, and its worker is killed */
+    SIM_FAULT_DEATH,           /* one call to Redis, a server or a coordinator: it acts, and its worker is killed or stopped */
     SIM_FAULTS,
 };
 /* Whether this fault happens here and now. Never once the faults are over. */
 bool sim_fault(enum sim_fault kind);
+/* How many of a kind there were so far. */
+uint32_t sim_faults(enum sim_fault kind);
 /* Something that need not be: true unless shrinking leaves it out. Faults ask by themselves. */
 bool sim_optional(void);
 bool sim_rule_is_off(struct slice name);
@@ -59,6 +61,15 @@ struct sim_process;
 struct sim_process *sim_self(void);
 /* Kills it, if it lives. From the world only. */
 void sim_kill(struct sim_process *p);
+/* Kills it, or stops it for a while. */
+void sim_strike(struct sim_process *p);
+/* Whether it was stopped from then on, and runs again: the newest time. False: never. */
+bool sim_was_stopped(const struct sim_process *p, int64_t *from_ms, int64_t *to_ms);
+bool sim_is_alive(const struct sim_process *p);
+int sim_number(const struct sim_process *p);
+/* Workers killed so far; that ended in whatever way. */
+size_t sim_killed(void);
+size_t sim_ended(void);
 /* Calls `fn` in a turn of that process' loop, later; not at all if it has ended by then. */
 void sim_deliver(struct sim_process *p, int64_t delay_ms, void (*fn)(void *ctx), void *ctx);
 

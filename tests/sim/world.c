@@ -38,9 +38,10 @@ static bool rule_is_off(void *ctx, struct slice name)
 
 void world_begin(void)
 {
-    static const enum world_mood moods[] = {WORLD_MIXED,   WORLD_MIXED,  WORLD_DEAR,    WORLD_DEAR,    WORLD_TWICE,
-                                            WORLD_TWICE,   WORLD_TWICE,  WORLD_FAILING, WORLD_FAILING, WORLD_ORDERLY,
-                                            WORLD_CROWDED, WORLD_DEADLY, WORLD_CHANGING};
+    static const enum world_mood moods[] = {WORLD_MIXED,   WORLD_MIXED,   WORLD_MIXED,   WORLD_DEAR,    WORLD_DEAR,
+                                            WORLD_DEAR,    WORLD_TWICE,   WORLD_TWICE,   WORLD_TWICE,   WORLD_TWICE,
+                                            WORLD_FAILING, WORLD_FAILING, WORLD_FAILING, WORLD_ORDERLY, WORLD_SLOW,
+                                            WORLD_WAITING, WORLD_CROWDED, WORLD_DEADLY,  WORLD_CHANGING};
 
     if (!it.made) {
         memory_init(&it.memory, MEMORY_MAX);
@@ -69,6 +70,7 @@ void world_heal(void)
 }
 
 enum world_mood world_mood(void) { return it.mood; }
+bool world_is_orderly(void) { return it.mood == WORLD_ORDERLY || it.mood == WORLD_SLOW || it.mood == WORLD_WAITING; }
 bool world_is_healed(void) { return it.healed; }
 struct memory *world_memory(void) { return &it.memory; }
 struct redis_server *world_redis(void) { return it.redis; }

@@ -33,12 +33,16 @@ enum world_mood {
     WORLD_TWICE,    /* each task in several records */
     WORLD_FAILING,  /* dead letters and redrives */
     WORLD_ORDERLY,  /* workers come and go in order, nothing fails, each task once: no call is wasted */
+    WORLD_SLOW,     /* the same with one worker and slow servers: a drain waits */
+    WORLD_WAITING,  /* workers come and go in order while no model answers */
     WORLD_CROWDED,  /* many offsets finished behind one that is not */
     WORLD_DEADLY,   /* tasks that kill whoever runs them, and no other deaths */
     WORLD_CHANGING, /* workers with other tool files and limits than those that began the task */
     WORLD_MOODS
 };
 enum world_mood world_mood(void);
+/* Nothing fails but what the mood says. */
+bool world_is_orderly(void);
 
 struct memory *world_memory(void);
 struct redis_server *world_redis(void);

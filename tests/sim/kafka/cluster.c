@@ -21,7 +21,7 @@ void cluster_disturb(void)
 {
     enum server s = (enum server)sim_below(SERVERS);
 
-    net_outage(s, sim_below(2), sim_below(4) ? (int64_t)sim_below(4000) : (int64_t)sim_below(20 * 1000));
+    net_outage(s, sim_below(2), sim_below(4) ? (int64_t)sim_below(4000) : (int64_t)sim_below(45 * 1000));
 }
 
 /* The lag is 0 also where the last offsets hold no record. */

@@ -90,7 +90,7 @@ static void act(struct request *r)
     r->act(r);
     r->verdict = r->error;
     if (r->server == SERVER_TXN && sim_fault(SIM_FAULT_DEATH))
-        sim_kill(r->client->process);
+        sim_strike(r->client->process);
 }
 
 static void answer(struct request *r, int64_t delay_ms)

@@ -79,6 +79,7 @@ struct cgrp {
     bool closing, heartbeat_under_way;
     uint64_t join_number;   /* the answer to an earlier join is outdated */
     int64_t session_end_ms; /* 0: has ended */
+    int64_t told_ms;        /* of the newest event */
 };
 
 /* ---- Producer */

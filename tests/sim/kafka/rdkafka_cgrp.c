@@ -6,7 +6,7 @@
 #include "stepmill/error.h"
 #include "world.h"
 
-enum { JOIN_MS = 15 * 1000, JOIN_AGAIN_MS = 500, SERVE_MS = 1000 };
+enum { JOIN_MS = 15 * 1000, JOIN_AGAIN_MS = 500, SERVE_MS = 1000, HANDOVER_MOST_MS = 6000 };
 
 static void join(struct rd_kafka_s *rk);
 
@@ -32,6 +32,7 @@ static void tell(struct rd_kafka_s *rk, rd_kafka_resp_err_t kind, const struct p
     g->state = kind == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? CG_WAIT_ASSIGN_CALL : CG_WAIT_UNASSIGN_CALL;
     if (kind == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
         g->revoking = *parts;
+    g->told_ms = sim_now_ms();
     fetch_pause_all(rk);
     fake_enqueue(rk, &(struct rd_kafka_op_s){.type = RD_KAFKA_EVENT_REBALANCE, .error = kind, .list = fake_list(parts)});
 }
@@ -281,7 +282,12 @@ rd_kafka_error_t *rd_kafka_incremental_assign(rd_kafka_t *rk, const rd_kafka_top
 static void unassigned(struct rd_kafka_s *rk)
 {
     struct cgrp *g = &rk->cgrp;
+    int64_t from, to;
 
+    /* The whole group waits for it. */
+    if (sim_now_ms() - g->told_ms > HANDOVER_MOST_MS && (!sim_was_stopped(rk->client.process, &from, &to) || to < g->told_ms))
+        sim_violation("handover", "a worker gave its partitions up %lld ms after it was told to",
+                      (long long)(sim_now_ms() - g->told_ms));
     for (size_t i = 0; i < g->revoking.n; i++)
         part_list_remove(&g->assignment, g->revoking.at[i]);
     g->revoking.n = 0;

@@ -14,6 +14,7 @@ enum {
     PEACE_STEP_MS = 5 * 1000,
     PEACE_STEPS = 300, /* 25 minutes: the longest wait of the product is an agent's deadline */
     LAST_MS = 3000,    /* for `done` to be written */
+    WAITING_MS = 150 * 1000,
 };
 
 static const char *const slots[] = {"a", "b", "c"};
@@ -28,7 +29,7 @@ static bool belongs(enum sim_fault kind)
 {
     if (world_mood() == WORLD_DEADLY)
         return kind != SIM_FAULT_PROCESS && kind != SIM_FAULT_DEATH;
-    return world_mood() != WORLD_ORDERLY || kind == SIM_FAULT_PROCESS || kind == SIM_FAULT_GROUP || kind == SIM_FAULT_KAFKA_FETCH;
+    return !world_is_orderly() || kind == SIM_FAULT_PROCESS || kind == SIM_FAULT_GROUP || kind == SIM_FAULT_KAFKA_FETCH;
 }
 
 /* A history has few kinds of faults at a time, and some have none: what a rule is good for often shows only then. */
@@ -63,9 +64,9 @@ static void harm(struct sim_process *p)
 {
     if (!p || process_stopped_until(p) > sim_now_ms())
         return;
-    switch (world_mood() == WORLD_ORDERLY ? 0 : sim_below(4)) {
+    switch (world_is_orderly() ? 0 : sim_below(4)) {
     case 0:
-        if (world_mood() != WORLD_ORDERLY || !process_is_draining(p)) /* asked twice it stops at once */
+        if (!world_is_orderly() || !process_is_draining(p)) /* asked twice it stops at once */
             process_drain(p);
         return;
     case 1:
@@ -139,8 +140,8 @@ void history_run(const struct history_options *options, struct history_outcome *
     world_begin();
     cluster_begin();
     plot = memory_take(world_memory(), sizeof *plot);
-    plot->nslots = 1 + (size_t)sim_below(3);
-    length = lengths_ms[sim_below(3)];
+    plot->nslots = world_mood() == WORLD_SLOW ? 1 : 1 + (size_t)sim_below(3);
+    length = world_mood() == WORLD_WAITING ? WAITING_MS : lengths_ms[sim_below(3)];
     choose_faults();
     for (size_t i = 0; i < plot->nslots; i++)
         (void)process_start(slots[i]);

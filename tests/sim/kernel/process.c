@@ -19,7 +19,7 @@ struct sim_process {
     int number;
     const char *slot;
     bool alive, draining;
-    int64_t stopped_until;
+    int64_t stopped_from, stopped_until;
     struct strand *strands[STRANDS_MAX]; /* the first runs the loop */
     size_t nstrands;
     struct loop *loop;
@@ -32,7 +32,7 @@ struct sim_process {
 
 static struct {
     struct sim_process *live[PROCESSES_MAX];
-    size_t nlive;
+    size_t nlive, killed;
     int started;
 } all;
 
@@ -44,7 +44,7 @@ void **process_wakes(struct sim_process *p) { return p->wakes; }
 
 void processes_begin(void)
 {
-    all.nlive = 0;
+    all.nlive = all.killed = 0;
     all.started = 0;
 }
 
@@ -100,6 +100,7 @@ void process_add_strand(struct sim_process *p, struct strand *s)
 void process_kill(struct sim_process *p)
 {
     sim_note("worker %d is killed", p->number);
+    all.killed++;
     end(p);
 }
 
@@ -109,9 +110,20 @@ void sim_kill(struct sim_process *p)
         process_kill(p);
 }
 
+void sim_strike(struct sim_process *p)
+{
+    if (!p->alive || p->stopped_until > sim_now_ms())
+        return;
+    if (sim_below(3))
+        process_kill(p);
+    else
+        process_stop(p, 1000 + (int64_t)sim_below(40 * 1000));
+}
+
 void process_stop(struct sim_process *p, int64_t ms)
 {
     sim_note("worker %d is stopped for %lld ms", p->number, (long long)ms);
+    p->stopped_from = sim_now_ms();
     p->stopped_until = sim_now_ms() + ms;
 }
 
@@ -121,6 +133,18 @@ static void terminate(void *process)
 
     if (p->loop)
         loop_signal(p->loop, SIGTERM);
+}
+
+bool sim_is_alive(const struct sim_process *p) { return p->alive; }
+int sim_number(const struct sim_process *p) { return p->number; }
+size_t sim_killed(void) { return all.killed; }
+size_t sim_ended(void) { return (size_t)all.started - all.nlive; }
+
+bool sim_was_stopped(const struct sim_process *p, int64_t *from_ms, int64_t *to_ms)
+{
+    *from_ms = p->stopped_from;
+    *to_ms = p->stopped_until;
+    return p->stopped_from && p->stopped_until <= sim_now_ms();
 }
 
 bool process_is_draining(const struct sim_process *p) { return p->draining; }

@@ -107,12 +107,25 @@ bool sim_fault(enum sim_fault kind)
     return true;
 }
 
+uint32_t sim_faults(enum sim_fault kind) { return it.outcome.faults[kind]; }
 void kernel_set_rate(enum sim_fault kind, uint32_t rate) { it.rates[kind] = rate; }
 void kernel_end_faults(void) { it.faults_over = true; }
 bool kernel_faults_are_over(void) { return it.faults_over; }
-bool sim_rule_is_off(struct slice name) { return it.options.rule_off && slice_is(name, it.options.rule_off); }
 
-bool sim_rule_is_on(const char *name) { return !it.options.rule_off || strcmp(name, it.options.rule_off) != 0; }
+/* Among the names, which stand with '+' between them: of rules that hold one promise together. */
+bool sim_rule_is_off(struct slice name)
+{
+    for (const char *at = it.options.rule_off; at;) {
+        size_t len = strcspn(at, "+");
+
+        if (len == name.len && !memcmp(at, name.at, len))
+            return true;
+        at = at[len] ? at + len + 1 : NULL;
+    }
+    return false;
+}
+
+bool sim_rule_is_on(const char *name) { return !it.options.rule_off || !sim_rule_is_off(slice_of(name)); }
 
 static void say(const char *format, va_list args)
 {
