@@ -35,6 +35,7 @@ static const char schema[] =
     "CREATE TABLE bytes (num INTEGER PRIMARY KEY, key BLOB, headers BLOB, value BLOB);"
     "CREATE VIRTUAL TABLE words USING fts5 (text, content = '', detail = none, columnsize = 0, tokenize = 'unicode61 "
     "remove_diacritics 2');"
+    "CREATE TABLE terms (term TEXT PRIMARY KEY) WITHOUT ROWID;"
     "CREATE TABLE tallies (kind INT, name TEXT, of TEXT, status INT, n INT NOT NULL, PRIMARY KEY (kind, name, of, status)) "
     "WITHOUT "
     "ROWID;"
@@ -57,7 +58,8 @@ static const char schema[] =
     "CREATE INDEX jobs_num ON jobs (num);"
     "CREATE TABLE job_letters (job TEXT, letter TEXT, place INT, sent INT NOT NULL, PRIMARY KEY (job, letter)) WITHOUT ROWID;"
     "CREATE INDEX job_letters_letter ON job_letters (letter);"
-    "CREATE INDEX job_letters_place ON job_letters (job, sent, place);"
+    "CREATE INDEX job_letters_place ON job_letters (job, place);"
+    "CREATE INDEX job_letters_sent ON job_letters (job, sent, place);"
     "CREATE TABLE places (topic TEXT, partition INT, next INT NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT ROWID;";
 
 static int64_t read_number(struct database *db, const char *sql)

@@ -207,9 +207,9 @@ struct job_row {
     enum job_state state;
     int64_t requested_at_ms, ended_at_ms; /* -1: not ended */
     struct slice actor, reason;
-    int64_t selected, sent, completed, failed_again; /* letters; sent ones among the selected */
-    bool selected_all;                               /* the last of its `selected` records was folded */
-    struct slice body;                               /* the request: Avro bytes as in action_row */
+    int64_t selected, sent, skipped, completed, failed_again; /* letters; the last two: of the sent ones */
+    bool selected_all;                                        /* the last of its `selected` records was folded */
+    struct slice body;                                        /* the request: Avro bytes as in action_row */
     uint32_t schema_id;
 };
 

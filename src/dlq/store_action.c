@@ -69,19 +69,21 @@ static void apply_to_letter(struct store *s, const struct effect *e)
         return; /* it comes later, and catches up then */
     after = before;
     state_apply(&after, e);
-    if (e->kind == EFFECT_REDRIVEN)
+    if (e->kind == EFFECT_REDRIVEN || e->kind == EFFECT_SKIPPED)
         after.pending_job = state_pending_job(s, e->letter);
     state_save(s, &before, &after);
 }
 
+/* sent: 0 chosen, 1 sent, 2 left out */
 static void mark_sent(struct store *s, const struct effect *e)
 {
     struct statement *st =
-        database_prepare(s->db, "INSERT INTO job_letters (job, letter, place, sent) VALUES (?1, ?2, NULL, 1) ON "
-                                "CONFLICT (job, letter) DO UPDATE SET sent = 1");
+        database_prepare(s->db, "INSERT INTO job_letters (job, letter, place, sent) VALUES (?1, ?2, NULL, ?3) ON "
+                                "CONFLICT (job, letter) DO UPDATE SET sent = excluded.sent");
 
     statement_text(st, 1, e->job);
     statement_text(st, 2, e->letter);
+    statement_int(st, 3, e->kind == EFFECT_SKIPPED ? 2 : 1);
     statement_run(st);
     s->have_jobs = true;
 }
@@ -141,10 +143,7 @@ static void request_job(struct store *s, const struct effect *e, int64_t num)
 
 static int64_t next_place(struct store *s, struct slice job)
 {
-    struct statement *st =
-        database_prepare(s->db, "SELECT max((SELECT coalesce(max(place), 0) FROM job_letters WHERE job = ?1 AND "
-                                "sent = 0), (SELECT coalesce(max(place), 0) FROM job_letters WHERE job = ?1 AND "
-                                "sent = 1))");
+    struct statement *st = database_prepare(s->db, "SELECT coalesce(max(place), 0) FROM job_letters WHERE job = ?1");
     int64_t place;
 
     statement_text(st, 1, job);
@@ -291,7 +290,7 @@ void store_fold_action(struct store *s, const struct effect *e)
     if (e->kind >= EFFECT_JOB_REQUESTED && e->job.at) {
         apply_to_job(s, e, num);
     } else if (e->letter.at && e->kind != EFFECT_NONE && e->kind < EFFECT_GROUP_RESOLVED) {
-        if (e->kind == EFFECT_REDRIVEN && e->job.at)
+        if ((e->kind == EFFECT_REDRIVEN || e->kind == EFFECT_SKIPPED) && e->job.at)
             mark_sent(s, e);
         apply_to_letter(s, e);
     } else if (e->group.at && e->kind != EFFECT_NONE) {

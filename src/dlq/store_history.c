@@ -107,7 +107,8 @@ struct error store_alerted(struct store *s, struct slice group, struct slice sin
 #define JOB_COLUMNS                                                                                                              \
     "j.num, j.id, j.state, j.requested_at, j.ended_at, j.actor, j.reason, j.selected_all, j.body, j.schema_id, (SELECT "         \
     "count(*) FROM job_letters l WHERE l.job = j.id AND l.place IS NOT NULL), (SELECT count(*) FROM job_letters l WHERE l.job "  \
-    "= j.id AND l.sent = 1)"
+    "= "                                                                                                                         \
+    "j.id AND l.sent = 1), (SELECT count(*) FROM job_letters l WHERE l.job = j.id AND l.sent = 2)"
 
 static void read_job(struct statement *st, struct arena *arena, struct job_row *j)
 {
@@ -122,7 +123,8 @@ static void read_job(struct statement *st, struct arena *arena, struct job_row *
                           .body = arena_copy(arena, statement_blob_at(st, 8)),
                           .schema_id = (uint32_t)statement_int_at(st, 9),
                           .selected = statement_int_at(st, 10),
-                          .sent = statement_int_at(st, 11)};
+                          .sent = statement_int_at(st, 11),
+                          .skipped = statement_int_at(st, 12)};
 }
 
 static void read_outcomes(struct store *s, struct job_row *j)

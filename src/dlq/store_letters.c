@@ -1,7 +1,7 @@
 /* Finding letters: filters, pages, counts. */
 #include "store_parts.h"
 
-enum { SQL_MAX = 4096, VALUES_MAX = 24 };
+enum { SQL_MAX = 8192, VALUES_MAX = 24 };
 
 /* A query that is put together: its text and what is bound to it. */
 struct query {
@@ -44,24 +44,27 @@ struct column {
     const char *name, *index;
     int tally;
     struct slice value;
+    int64_t number; /* what stands in the column, where it is no text */
 };
 
-enum { COLUMNS = 11 };
+enum { COLUMNS = 12 };
 
 static void columns_of(const struct letter_filter *f, struct column c[COLUMNS])
 {
     const struct column all[COLUMNS] = {
-        {"task_id", "letters_task", -1, f->task_id},
-        {"session_id", "letters_session", -1, f->session_id},
-        {"job", "letters_job", TALLY_JOB, f->job},
-        {"assigned", "letters_assigned", -1, f->assigned},
-        {"fingerprint", "letters_group", TALLY_GROUP, f->group},
-        {"code", "letters_code", TALLY_CODE, f->code},
-        {"class", "letters_class", TALLY_CLASS, f->class},
-        {"stage", "letters_stage", TALLY_STAGE, f->stage},
-        {"agent", "letters_agent", TALLY_AGENT, f->agent},
-        {"topic", "letters_topic", TALLY_TOPIC, f->topic},
-        {"dlq_topic", "letters_dlq", -1, f->dlq_topic},
+        {"task_id", "letters_task", -1, f->task_id, 0},
+        {"session_id", "letters_session", -1, f->session_id, 0},
+        {"job", "letters_job", TALLY_JOB, f->job, 0},
+        {"assigned", "letters_assigned", -1, f->assigned, 0},
+        {"fingerprint", "letters_group", TALLY_GROUP, f->group, 0},
+        {"code", "letters_code", TALLY_CODE, f->code, 0},
+        {"class", "letters_class", TALLY_CLASS, f->class, 0},
+        {"stage", "letters_stage", TALLY_STAGE, f->stage, 0},
+        {"agent", "letters_agent", TALLY_AGENT, f->agent, 0},
+        {"topic", "letters_topic", TALLY_TOPIC, f->topic, 0},
+        {"dlq_topic", "letters_dlq", -1, f->dlq_topic, 0},
+        {"family", "letters_family", TALLY_FAMILY,
+         f->family ? slice_of(letter_family_name((enum letter_family)(f->family - 1))) : (struct slice){NULL, 0}, f->family - 1},
     };
 
     memcpy(c, all, sizeof all);
@@ -117,15 +120,10 @@ static void put_conditions(struct query *q, const struct letter_filter *f, const
 {
     for (int i = 0; i < COLUMNS; i++)
         if (c[i].value.at) {
-            int parameter = bind_text(q, c[i].value);
+            int parameter = c[i].tally == TALLY_FAMILY ? bind_number(q, c[i].number) : bind_text(q, c[i].value);
 
             buf_printf(&q->sql, " AND %s = ?%d", c[i].name, parameter);
         }
-    if (f->family) {
-        int parameter = bind_number(q, f->family - 1);
-
-        buf_printf(&q->sql, " AND family = ?%d", parameter);
-    }
     if (statuses && f->statuses) {
         buf_put_text(&q->sql, " AND status IN (");
         for (int i = 0, n = 0; i < LETTER_STATUSES; i++)
@@ -236,15 +234,15 @@ static size_t find_numbers(struct store *s, const struct letter_filter *f, enum 
     return n;
 }
 
-static struct error read_words(const struct letter_filter *f, struct arena *arena, struct slice *words)
+static struct error read_words(struct store *s, const struct letter_filter *f, struct arena *arena, struct slice *words)
 {
-    struct buf query = BUF(8192);
+    struct buf query = BUF(64 * 1024);
     struct error error = error_none();
 
     *words = (struct slice){NULL, 0};
     if (!f->text.len)
         return error;
-    if (words_query(f->text, &query) && !query.failed)
+    if (words_query(s, f->text, &query) && !query.failed)
         *words = arena_copy(arena, buf_slice(&query));
     else
         error = error_make(CLASS_CONFIG, "bad_query", "the text holds no word to look for");
@@ -258,7 +256,7 @@ struct error store_letters(struct store *s, const struct letter_filter *f, enum 
     struct statement *st = database_prepare(s->db, "SELECT " LETTER_COLUMNS " FROM letters WHERE num = ?1");
     struct letter_row *rows;
     struct slice words;
-    struct error error = read_words(f, arena, &words);
+    struct error error = read_words(s, f, arena, &words);
     int64_t *nums;
     size_t n, read = 0;
 
@@ -294,7 +292,7 @@ static bool count_by_tally(struct store *s, const struct letter_filter *f, int64
             return false;
         only = &c[i];
     }
-    if (f->text.len || f->from_ms || f->to_ms || f->family)
+    if (f->text.len || f->from_ms || f->to_ms)
         return false;
     *n = only ? tally_of(s, only->tally, only->value, statuses) : tally_of(s, TALLY_ALL, SLICE(""), statuses);
     return true;
@@ -312,7 +310,7 @@ struct error store_count(struct store *s, const struct letter_filter *f, int64_t
     *n = 0;
     if (!arena)
         return error_make(CLASS_INTERNAL, "out_of_memory", "no memory left for a query");
-    error = read_words(f, arena, &words);
+    error = read_words(s, f, arena, &words);
     if (!failed(error) && !count_by_tally(s, f, n)) {
         struct statement *st;
         int parameter;

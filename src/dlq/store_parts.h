@@ -79,7 +79,7 @@ void words_add(struct store *s, const struct letter *l, int64_t num);
 void words_flush(struct store *s);
 void words_remove(struct store *s, const struct letter *l, int64_t num);
 /* The query for the full-text index, or false: no word in it. */
-bool words_query(struct slice text, struct buf *to);
+bool words_query(struct store *s, struct slice text, struct buf *to);
 
 /* store_row.c */
 #define LETTER_COLUMNS                                                                                                           \

@@ -4,7 +4,7 @@
 
 #include "store_parts.h"
 
-enum { WORDS_MAX = 16, BEGINNING_MIN = 3 };
+enum { WORDS_MAX = 16, BEGINNING_MIN = 3, TERM_MAX = 32, TERMS_MAX = 64 };
 
 static struct slice text_of(const struct letter *l, struct arena *arena)
 {
@@ -20,11 +20,44 @@ static struct slice text_of(const struct letter *l, struct arena *arena)
     n = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (parts[i].len) {
-            memcpy(at + n, parts[i].at, parts[i].len);
-            n += parts[i].len;
+            for (size_t k = 0; k < parts[i].len; k++)
+                at[n++] = (char)tolower((unsigned char)parts[i].at[k]);
             at[n++] = ' ';
         }
     return (struct slice){at, n};
+}
+
+static bool is_plain(struct slice word)
+{
+    for (size_t i = 0; i < word.len; i++)
+        if (word.at[i] < 'a' || word.at[i] > 'z')
+            return false;
+    return word.len >= BEGINNING_MIN && word.len <= TERM_MAX;
+}
+
+static bool in_word(char c) { return isalnum((unsigned char)c) || (unsigned char)c >= 0x80; }
+
+/* The next word from *at on; empty: there is none. */
+static struct slice next_word(struct slice text, size_t *at)
+{
+    size_t begin;
+
+    while (*at < text.len && !in_word(text.at[*at]))
+        (*at)++;
+    begin = *at;
+    while (*at < text.len && in_word(text.at[*at]))
+        (*at)++;
+    return (struct slice){text.at + begin, *at - begin};
+}
+
+/* Plain words are few: they are listed, so that the beginning of one can be looked up. */
+static void note_terms(struct store *s, struct slice text)
+{
+    size_t at = 0;
+
+    for (struct slice word = next_word(text, &at); word.len; word = next_word(text, &at))
+        if (is_plain(word))
+            tally_add(&s->tallies, s->arena, (struct tally_entry){.kind = TALLY_WORD, .name = word, .n = 1});
 }
 
 /* Only noted here: the full-text index wants rising numbers, else each letter becomes a piece of its own in the file. */
@@ -37,6 +70,7 @@ void words_add(struct store *s, const struct letter *l, int64_t num)
     *e = (struct word_entry){.next = s->words, .num = num, .text = text_of(l, s->arena)};
     s->words = e;
     s->nwords++;
+    note_terms(s, e->text);
 }
 
 static int by_number(const void *a, const void *b)
@@ -76,26 +110,45 @@ void words_remove(struct store *s, const struct letter *l, int64_t num)
     statement_run(st);
 }
 
-static bool in_word(char c) { return isalnum((unsigned char)c) || (unsigned char)c >= 0x80; }
-
-bool words_query(struct slice text, struct buf *to)
+/* A word of the query by its beginning. The full-text index walks along whole words in the order of letters, but has to gather
+ * and sort what a beginning could mean: so plain words that begin so are named one by one. */
+static void put_word(struct store *s, struct slice word, struct buf *to)
 {
+    struct statement *st = database_prepare(s->db, "SELECT term FROM terms WHERE term >= ?1 AND term < ?1 || '{' LIMIT 65");
+    size_t before = to->len;
     int n = 0;
 
-    for (size_t i = 0; i < text.len && n < WORDS_MAX;) {
-        size_t begin = i;
-
-        while (i < text.len && in_word(text.at[i]))
-            i++;
-        if (i == begin) {
-            i++;
-            continue;
-        }
-        if (n++)
-            buf_put_byte(to, ' ');
-        buf_put_byte(to, '"');
-        buf_put(to, text.at + begin, i - begin);
-        buf_put_text(to, i - begin >= BEGINNING_MIN ? "\"*" : "\"");
+    if (is_plain(word)) {
+        statement_text(st, 1, word);
+        while (n <= TERMS_MAX && statement_step(st))
+            buf_printf(to, "%s\"%.*s\"", n++ ? " OR " : "(", SLICE_FMT(statement_text_at(st, 0)));
+        statement_reset(st);
     }
+    if (n > 0 && n <= TERMS_MAX) {
+        buf_put_byte(to, ')');
+        return;
+    }
+    if (!to->failed)
+        to->len = before;
+    buf_printf(to, "\"%.*s\"%s", SLICE_FMT(word), word.len >= BEGINNING_MIN ? "*" : "");
+}
+
+bool words_query(struct store *s, struct slice text, struct buf *to)
+{
+    struct buf lower = BUF(4096);
+    size_t at = 0;
+    int n = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        buf_put_byte(&lower, (char)tolower((unsigned char)text.at[i]));
+    for (struct slice word = next_word(buf_slice(&lower), &at); word.len && n < WORDS_MAX;
+         word = next_word(buf_slice(&lower), &at)) {
+        if (n++)
+            buf_put_text(to, " AND ");
+        put_word(s, word, to);
+    }
+    if (lower.failed)
+        n = 0;
+    buf_free(&lower);
     return n > 0;
 }

@@ -81,6 +81,9 @@ static void write_entry(const struct tally_entry *e, struct database *db)
         statement_int(st, 1, e->number);
         statement_int(st, 2, e->kind == TALLY_CAME ? e->n : 0);
         statement_int(st, 3, e->kind == TALLY_FINISHED ? e->n : 0);
+    } else if (e->kind == TALLY_WORD) {
+        st = database_prepare(db, "INSERT OR IGNORE INTO terms (term) VALUES (?1)");
+        statement_text(st, 1, e->name);
     } else {
         st =
             database_prepare(db, "INSERT INTO tallies (kind, name, of, status, n) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (kind, "

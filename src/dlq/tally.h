@@ -21,6 +21,7 @@ enum tally_kind {
     TALLY_JOB,
     TALLY_CAME,     /* number: minute of failed_at; status 0 */
     TALLY_FINISHED, /* number: minute in which it was done with */
+    TALLY_WORD,     /* not counted: only that there is such a word */
 };
 
 struct tally_entry {
