@@ -1,44 +1,18 @@
-/* The small HTTP server on evhttp: listening, routing, and one answer per request. */
+/* The small HTTP server on evhttp: listening, and who answers a request. */
 #include "stepmill/http_server.h"
 
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <event2/keyvalq_struct.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "http_server_gate.h"
 #include "http_server_listen.h"
+#include "http_server_parts.h"
+#include "http_server_tls.h"
 
 enum { MAX_HEAD = 16 * 1024, DEFAULT_MAX_BODY = 1 << 20, DEFAULT_CONNECTIONS = 256, DEFAULT_TIMEOUT_S = 30 };
-
-struct http_server {
-    const struct log *log;
-    struct evhttp *http;
-    struct gate *gate;
-    struct http_server_route *routes;
-    size_t route_count;
-    unsigned port;
-};
-
-struct http_server_call {
-    struct evhttp_request *request;
-    struct slice path;
-    struct slice query;
-    struct slice body;
-    bool answered;
-};
-
-static bool path_fits(const char *pattern, struct slice path)
-{
-    size_t n = strlen(pattern);
-
-    if (n >= 2 && !strcmp(pattern + n - 2, "/*"))
-        return path.len >= n - 1 && !memcmp(path.at, pattern, n - 1);
-    return slice_is(path, pattern);
-}
 
 /* evhttp's method names; those we never route to are all "". */
 static const char *method_name(enum evhttp_cmd_type method)
@@ -58,12 +32,12 @@ static const char *method_name(enum evhttp_cmd_type method)
     }
 }
 
-static void answer_405(const struct http_server *s, struct http_server_call *call)
+static void answer_405(const struct http_server *s, struct http_server_call *call, const char *raw)
 {
     struct buf allow = BUF(256);
 
     for (size_t i = 0; i < s->route_count; i++) {
-        if (!path_fits(s->routes[i].path, call->path))
+        if (!route_fits(call, s->routes[i].path, raw))
             continue;
         buf_put_text(&allow, allow.len ? ", " : "");
         buf_put_text(&allow, s->routes[i].method);
@@ -71,30 +45,33 @@ static void answer_405(const struct http_server *s, struct http_server_call *cal
             buf_put_text(&allow, ", HEAD");
     }
     http_server_set_header(call, "Allow", buf_text(&allow));
-    http_server_answer(call, 405, "text/plain", SLICE("method not allowed\n"));
     buf_free(&allow);
+    if (s->stray)
+        s->stray(s->stray_ctx, call, 405);
+    else
+        http_server_answer(call, 405, "text/plain", SLICE("method not allowed\n"));
 }
 
-static void route(const struct http_server *s, struct http_server_call *call)
+static void route(const struct http_server *s, struct http_server_call *call, const char *raw)
 {
-    const char *method = method_name(evhttp_request_get_command(call->request));
+    const char *method = http_server_method(call);
     bool known = false;
 
     for (size_t i = 0; i < s->route_count; i++) {
         const struct http_server_route *r = &s->routes[i];
 
-        if (!path_fits(r->path, call->path))
+        if (!route_fits(call, r->path, raw))
             continue;
         known = true;
         if (strcmp(r->method, method) != 0)
             continue;
         r->handler(r->ctx, call);
-        if (!call->answered)
-            http_server_answer(call, 500, "text/plain", SLICE("the handler gave no answer\n"));
         return;
     }
     if (known)
-        answer_405(s, call);
+        answer_405(s, call, raw);
+    else if (s->stray)
+        s->stray(s->stray_ctx, call, 404);
     else
         http_server_answer(call, 404, "text/plain", SLICE("not found\n"));
 }
@@ -104,19 +81,30 @@ static void on_request(struct evhttp_request *request, void *ctx)
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
     struct evbuffer *input = evhttp_request_get_input_buffer(request);
     const char *raw = uri ? evhttp_uri_get_path(uri) : NULL;
-    size_t path_len = 0, body_len = evbuffer_get_length(input);
-    char *path = evhttp_uridecode(raw && *raw ? raw : "/", 0, &path_len);
+    size_t body_len = evbuffer_get_length(input);
     unsigned char *body = evbuffer_pullup(input, -1);
-    struct http_server_call call = {.request = request, .path = {path, path_len}};
+    struct http_server_call *call = calloc(1, sizeof *call);
 
-    if (!path) {
+    raw = raw && *raw ? raw : "/";
+    if (call)
+        call->path_memory = evhttp_uridecode(raw, 0, &call->path.len);
+    if (!call || !call->path_memory) {
+        free(call);
         evhttp_send_error(request, 500, NULL);
         return;
     }
-    call.query = slice_of(uri ? evhttp_uri_get_query(uri) : NULL);
-    call.body = (struct slice){body ? (const char *)body : "", body ? body_len : 0};
-    route(ctx, &call);
-    free(path);
+    call->server = ctx;
+    call->request = request;
+    call->path.at = call->path_memory;
+    call->query = slice_of(uri ? evhttp_uri_get_query(uri) : NULL);
+    call->body = (struct slice){body ? (const char *)body : "", body ? body_len : 0};
+    call->in_handler = true;
+    route(ctx, call, raw);
+    call->in_handler = false;
+    if (call->state == CALL_OPEN)
+        http_server_answer(call, 500, "text/plain", SLICE("the handler gave no answer\n"));
+    else if (call->state == CALL_ANSWERED)
+        call_free(call);
 }
 
 static struct evhttp *make_http(struct loop *l, const struct http_server_options *o)
@@ -146,6 +134,9 @@ struct error http_server_new(struct loop *l, const struct log *log, const struct
     if (s) {
         s->log = log;
         s->http = make_http(l, options);
+        s->timeout_s = options->timeout_s ? options->timeout_s : DEFAULT_TIMEOUT_S;
+        s->stray = options->stray;
+        s->stray_ctx = options->stray_ctx;
         s->gate =
             s->http ? gate_new(l, s->http, options->max_connections ? options->max_connections : DEFAULT_CONNECTIONS) : NULL;
         s->routes = calloc(options->route_count + 1, sizeof *s->routes);
@@ -157,7 +148,11 @@ struct error http_server_new(struct loop *l, const struct log *log, const struct
     s->route_count = options->route_count;
     if (s->route_count)
         memcpy(s->routes, options->routes, s->route_count * sizeof *s->routes);
-    e = http_listen(log, options->listen, &fd, &s->port);
+    e = server_tls_new(log, options, &s->tls);
+    if (!failed(e)) {
+        gate_set_tls(s->gate, s->tls);
+        e = http_listen(log, options->listen, &fd, &s->port);
+    }
     if (!failed(e)) {
         struct evhttp_bound_socket *bound = evhttp_accept_socket_with_handle(s->http, fd);
 
@@ -181,98 +176,23 @@ void http_server_free(struct http_server *s)
 {
     if (!s)
         return;
+    calls_end(s);
     if (s->http)
         evhttp_free(s->http);
     gate_free(s->gate);
+    server_tls_free(s->tls);
     free(s->routes);
     free(s);
 }
 
 unsigned http_server_port(const struct http_server *s) { return s->port; }
-
-struct slice http_server_path(const struct http_server_call *call) { return call->path; }
-struct slice http_server_query(const struct http_server_call *call) { return call->query; }
-struct slice http_server_body(const struct http_server_call *call) { return call->body; }
-
-bool http_server_query_value(const struct http_server_call *call, const char *name, struct buf *out)
+bool http_server_is_tls(const struct http_server *s) { return s->tls != NULL; }
+const char *http_server_method(const struct http_server_call *call)
 {
-    struct evkeyvalq pairs = {0};
-    const char *value = NULL;
-
-    buf_clear(out);
-    if (!call->query.at || evhttp_parse_query_str(call->query.at, &pairs) < 0)
-        return false;
-    value = evhttp_find_header(&pairs, name); /* any case, as evhttp has it */
-    if (value)
-        buf_put_text(out, value);
-    evhttp_clear_headers(&pairs);
-    return value && !out->failed;
+    return method_name(evhttp_request_get_command(call->request));
 }
 
-struct slice http_server_header(const struct http_server_call *call, const char *name)
+bool http_server_is_head(const struct http_server_call *call)
 {
-    return slice_of(evhttp_find_header(evhttp_request_get_input_headers(call->request), name));
-}
-
-void http_server_set_header(struct http_server_call *call, const char *name, const char *value)
-{
-    if (call->answered)
-        bug("HTTP header %s set after the answer", name);
-    evhttp_remove_header(evhttp_request_get_output_headers(call->request), name);
-    if (strpbrk(value, "\r\n"))
-        bug("HTTP header %s with a line break", name);
-    if (evhttp_add_header(evhttp_request_get_output_headers(call->request), name, value) < 0)
-        bug("HTTP header %s could not be added", name);
-}
-
-/* The words of the status line, for people with curl -i. */
-static const char *reason(int status)
-{
-    switch (status) {
-    case 200:
-        return "OK";
-    case 202:
-        return "Accepted";
-    case 400:
-        return "Bad Request";
-    case 401:
-        return "Unauthorized";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 409:
-        return "Conflict";
-    case 500:
-        return "Internal Server Error";
-    case 503:
-        return "Service Unavailable";
-    default:
-        return status < 400 ? "OK" : "Error";
-    }
-}
-
-void http_server_answer(struct http_server_call *call, int status, const char *content_type, struct slice body)
-{
-    struct evbuffer *output = evhttp_request_get_output_buffer(call->request);
-
-    if (call->answered)
-        bug("an HTTP request was answered twice (status %d)", status);
-    if (content_type)
-        http_server_set_header(call, "Content-Type", content_type);
-    if (evhttp_request_get_command(call->request) == EVHTTP_REQ_HEAD) {
-        char length[24];
-
-        snprintf(length, sizeof length, "%zu", body.len); /* evhttp would leave this out and send the body */
-        http_server_set_header(call, "Content-Length", length);
-        body.len = 0;
-    }
-    call->answered = true;
-    if (body.len && evbuffer_add(output, body.at, body.len) < 0) {
-        evbuffer_drain(output, evbuffer_get_length(output));
-        status = 500;
-    }
-    evhttp_send_reply(call->request, status, reason(status), NULL);
+    return evhttp_request_get_command(call->request) == EVHTTP_REQ_HEAD;
 }

@@ -11,10 +11,13 @@
 #include <event2/listener.h>
 #include <stdlib.h>
 
+#include "http_server_tls.h"
+
 enum { LOOK_AGAIN_MS = 100, LOOK_IDLY_MS = 1000 };
 
 struct gate {
     struct evconnlistener *listener;
+    struct server_tls *tls;
     struct loop_timer look;
     size_t max;
     size_t count;
@@ -64,7 +67,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *ctx)
         forget_ended(g);
     if (g->count == g->max) /* the kernel had more ready than the listener could be stopped for */
         return NULL;
-    b = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    b = g->tls ? server_tls_accept(g->tls, base) : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     if (!b)
         return NULL;
     bufferevent_incref(b);
@@ -91,6 +94,8 @@ struct gate *gate_new(struct loop *l, struct evhttp *http, size_t max)
 }
 
 void gate_set_socket(struct gate *g, struct evhttp_bound_socket *bound) { g->listener = evhttp_bound_socket_get_listener(bound); }
+
+void gate_set_tls(struct gate *g, struct server_tls *tls) { g->tls = tls; }
 
 void gate_free(struct gate *g)
 {

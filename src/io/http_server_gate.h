@@ -12,6 +12,9 @@ struct gate;
 struct gate *gate_new(struct loop *l, struct evhttp *http, size_t max);
 /* The socket to close and open. */
 void gate_set_socket(struct gate *g, struct evhttp_bound_socket *bound);
+/* Connections speak TLS. NULL: they do not. */
+struct server_tls;
+void gate_set_tls(struct gate *g, struct server_tls *tls);
 /* After the evhttp was freed. NULL is fine. */
 void gate_free(struct gate *g);
 
