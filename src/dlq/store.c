@@ -179,6 +179,34 @@ struct error store_open_writer(const struct store_options *options, struct store
     return error_none();
 }
 
+bool store_has_other_topics(struct store *s, const char *const *topics, size_t n)
+{
+    struct statement *st = database_prepare(s->db, "SELECT DISTINCT topic FROM places");
+    bool other = false;
+
+    while (!other && statement_step(st)) {
+        bool known = false;
+
+        for (size_t i = 0; i < n; i++)
+            known = known || slice_is(statement_text_at(st, 0), topics[i]);
+        other = !known;
+    }
+    statement_reset(st);
+    return other;
+}
+
+struct error store_open_anew(const struct store_options *options, struct store **s, char *detail, size_t room)
+{
+    struct store *old = *s;
+    bool made;
+
+    database_close(old->db);
+    old->db = NULL;
+    remove_files(old);
+    store_close(old);
+    return store_open_writer(options, s, &made, detail, room);
+}
+
 struct error store_open_reader(const struct store_options *options, struct store **out, char *detail, size_t room)
 {
     struct store *s = store_new(options, false);

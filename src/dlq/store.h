@@ -249,6 +249,10 @@ struct store_options {
  * *made: the file is new, everything is to be folded again. */
 MUST_CHECK struct error store_open_writer(const struct store_options *options, struct store **out, bool *made, char *detail,
                                           size_t room);
+/* Whether it was folded from topics beside these. */
+bool store_has_other_topics(struct store *s, const char *const *topics, size_t n);
+/* Replaces *s by a new, empty one. On an error *s is NULL. */
+MUST_CHECK struct error store_open_anew(const struct store_options *options, struct store **s, char *detail, size_t room);
 /* After the writer is open. */
 MUST_CHECK struct error store_open_reader(const struct store_options *options, struct store **out, char *detail, size_t room);
 void store_close(struct store *s);

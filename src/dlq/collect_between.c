@@ -1,0 +1,164 @@
+/* What the collector does between two batches: how far the actions go, who waits for one, what retention took. */
+#include <stdlib.h>
+
+#include "collect_reading.h"
+#include "stepmill/clock.h"
+
+enum {
+    ASK_TIMEOUT_MS = 3000,
+    ASK_AGAIN_MS = 300,
+    STATUS_MS = 500,
+    FORGET_MS = 10 * 60 * 1000,
+    FORGET_PIECE = 500,
+    PARTITIONS_MAX = 10000,
+};
+
+void reading_status(struct reading *r)
+{
+    struct collect_status *s = &r->c->status;
+    int64_t lag = 0;
+
+    for (size_t i = 0; i < kafka_follow_count(r->follow); i++) {
+        struct kafka_follow_part p = kafka_follow_part(r->follow, i);
+
+        if (p.end >= 0 && !p.at_end)
+            lag += p.end - (p.next >= 0 ? p.next : 0);
+    }
+    s->lag = kafka_follow_count(r->follow) ? lag : -1;
+    s->caught_up = kafka_follow_caught_up(r->follow);
+    s->trouble = kafka_follow_trouble(r->follow);
+    s->connected = !s->trouble;
+    s->letters = r->letters;
+    s->actions = r->actions;
+    s->foreign = r->foreign;
+    s->unreadable = r->unreadable;
+}
+
+/* Asks how far the actions go now. */
+static void ask_ends(struct reading *r, uint64_t wanted)
+{
+    size_t n;
+    struct error error;
+
+    if (clock_mono_ms() < r->ask_ms)
+        return;
+    r->ask_ms = clock_mono_ms() + ASK_AGAIN_MS;
+    error = kafka_follow_partitions(r->follow, r->actions_topic, ASK_TIMEOUT_MS, &n);
+    if (failed(error) || !n || n > PARTITIONS_MAX)
+        return;
+    free(r->targets);
+    r->ntargets = 0;
+    r->targets = calloc(n, sizeof *r->targets);
+    for (size_t i = 0; r->targets && i < n; i++) {
+        int64_t oldest, next;
+
+        error = kafka_follow_ends(r->follow, r->actions_topic, (int32_t)i, ASK_TIMEOUT_MS, &oldest, &next);
+        if (failed(error))
+            return;
+        r->targets[r->ntargets++] = (struct target){(int32_t)i, next};
+    }
+    if (r->targets)
+        r->asked = wanted;
+}
+
+static bool at_targets(struct reading *r)
+{
+    for (size_t i = 0; i < r->ntargets; i++) {
+        bool there = false;
+
+        for (size_t k = 0; k < kafka_follow_count(r->follow) && !there; k++) {
+            struct kafka_follow_part p = kafka_follow_part(r->follow, k);
+
+            there =
+                p.partition == r->targets[i].partition && strcmp(p.topic, r->actions_topic) == 0 && p.next >= r->targets[i].end;
+        }
+        if (!there && r->targets[i].end > 0)
+            return false;
+    }
+    return true;
+}
+
+static void look_at_reach(struct reading *r)
+{
+    struct collect *c = r->c;
+    uint64_t wanted, done;
+
+    pthread_mutex_lock(&c->lock);
+    wanted = c->reach_wanted;
+    done = c->reach_done;
+    pthread_mutex_unlock(&c->lock);
+    if (wanted == done)
+        return;
+    if (r->asked != wanted)
+        ask_ends(r, wanted);
+    if (r->asked != wanted || !at_targets(r))
+        return;
+    pthread_mutex_lock(&c->lock);
+    c->reach_done = wanted;
+    reading_status(r);
+    pthread_mutex_unlock(&c->lock);
+    loop_notifier_post(c->notifier);
+}
+
+static void look_at_checks(struct reading *r)
+{
+    struct collect *c = r->c;
+    struct check *checks, *last = NULL;
+
+    pthread_mutex_lock(&c->lock);
+    checks = c->to_check;
+    c->to_check = NULL;
+    pthread_mutex_unlock(&c->lock);
+    if (!checks)
+        return;
+    for (struct check *k = checks; k; last = k, k = k->next) {
+        struct error error = store_has_action(r->store, (struct slice){k->id, k->id_length}, &k->found);
+
+        k->found = k->found && !failed(error);
+    }
+    pthread_mutex_lock(&c->lock);
+    last->next = c->checked;
+    c->checked = checks;
+    pthread_mutex_unlock(&c->lock);
+    loop_notifier_post(c->notifier);
+}
+
+/* What retention took from the topics. */
+static struct error forget_old(struct reading *r)
+{
+    size_t n = kafka_follow_count(r->follow);
+    struct error error = error_none();
+
+    r->forget_ms = clock_mono_ms() + FORGET_MS;
+    if (n != r->noldest) {
+        free(r->oldest);
+        r->oldest = calloc(n + 1, sizeof *r->oldest);
+        r->noldest = r->oldest ? n : 0;
+    }
+    for (size_t i = 0; i < r->noldest && !failed(error); i++) {
+        struct kafka_follow_part p = kafka_follow_part(r->follow, i);
+        int64_t oldest = 0, next;
+        bool more = true;
+
+        if (strcmp(p.topic, r->actions_topic) == 0 ||
+            failed(kafka_follow_ends(r->follow, p.topic, p.partition, ASK_TIMEOUT_MS, &oldest, &next)) || oldest <= r->oldest[i])
+            continue;
+        while (more && !failed(error) && !atomic_load(&r->c->stop))
+            error = store_forget_before(r->store, p.topic, p.partition, oldest, FORGET_PIECE, &more);
+        r->oldest[i] = oldest;
+    }
+    return error;
+}
+
+struct error reading_between(struct reading *r)
+{
+    look_at_reach(r);
+    look_at_checks(r);
+    if (clock_mono_ms() >= r->status_ms) {
+        r->status_ms = clock_mono_ms() + STATUS_MS;
+        pthread_mutex_lock(&r->c->lock);
+        reading_status(r);
+        pthread_mutex_unlock(&r->c->lock);
+    }
+    return clock_mono_ms() >= r->forget_ms && kafka_follow_caught_up(r->follow) ? forget_old(r) : error_none();
+}

@@ -1,0 +1,48 @@
+/* What the collector's thread holds while it reads; private to collect_*.c. */
+#ifndef DLQ_COLLECT_READING_H
+#define DLQ_COLLECT_READING_H
+
+#include "collect_parts.h"
+#include "effect.h"
+#include "plans.h"
+#include "stepmill/kafka_follow.h"
+
+enum { NEWS_MEMORY = 32 * 1024 * 1024 };
+
+/* Where the actions must be read to. */
+struct target {
+    int32_t partition;
+    int64_t end;
+};
+
+struct reading {
+    struct collect *c;
+    struct store *store;
+    struct kafka_follow *follow;
+    struct plans *plans;
+    const char *actions_topic;
+    bool open; /* a batch is */
+    size_t records, bytes;
+    int64_t began_ms, status_ms, forget_ms, ask_ms;
+    struct news news; /* of the open batch */
+    uint64_t letters, actions, foreign, unreadable;
+    uint64_t asked; /* number of the reach request that `targets` belong to */
+    struct target *targets;
+    size_t ntargets;
+    int64_t *oldest; /* by place of kafka_follow_part: what was forgotten up to */
+    size_t noldest;
+};
+
+/* collect_news.c */
+void news_drop(struct news *n);
+/* False: no room for more. */
+bool news_add(struct news *n, const struct effect *e);
+/* Into what the loop has not taken yet, if there is any; `n` is empty afterwards. */
+void news_join(struct news *all, struct news *n);
+
+/* collect_between.c: with no batch open */
+MUST_CHECK struct error reading_between(struct reading *r);
+/* With the lock held. */
+void reading_status(struct reading *r);
+
+#endif
