@@ -153,7 +153,8 @@ struct cells_redrive {
     struct slice task_id;
     struct origin origin;           /* of the record that redrives */
     int32_t redrives;               /* its number, >= 1 */
-    const struct cells_write *cell; /* TaskReopened; NULL: no cells are stored, the task runs as new */
+    const struct cells_write *cell; /* TaskReopened; NULL: no cells are stored, the task runs as new. Once more, without parents,
+                                     * what opened the run: takes away `done` of an older one that was written late. */
 };
 void cells_redrive(struct cells *c, struct ticket t, const struct cells_redrive *redrive);
 

@@ -54,6 +54,7 @@ struct history {
     enum event_kind group_kind;      /* of the event at group_first */
 
     /* from TaskStarted and TaskReopened */
+    int32_t opened_seq; /* of the newest of them */
     struct event_started started;
     struct origin origin; /* of the newest TaskStarted or TaskReopened */
     int32_t redrives;

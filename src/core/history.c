@@ -222,6 +222,7 @@ static struct error apply_reopened(struct history *h, const struct event *e)
     if (!may || e->seq != history_next_seq(h))
         return broken("TaskReopened does not follow TaskFailed or TaskParked");
     h->phase = HISTORY_OPEN;
+    h->opened_seq = e->seq;
     h->origin = e->reopened.origin;
     h->redrives = e->reopened.redrives;
     h->reopened_deadline_ms = e->reopened.deadline_at_ms;

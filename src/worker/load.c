@@ -164,43 +164,51 @@ static void begin(struct task *t)
     task_continue(t);
 }
 
+/* `cell`: TaskReopened, or what the run began with; NULL: no cells are stored. */
+static void ask_redrive(struct task *t, const struct cells_write *cell)
+{
+    struct ticket ticket = task_ticket(t);
+
+    t->redis_attempt = ticket.attempt;
+    if (t->state != TASK_LOADING)
+        task_enter(t, TASK_LOADING);
+    cells_redrive(t->worker->cells, ticket,
+                  &(struct cells_redrive){
+                      .task_id = t->input.task_id, .origin = record_origin(t->record), .redrives = t->redrives, .cell = cell});
+}
+
 static void redrive(struct task *t)
 {
     struct history *h = &t->history;
-    struct ticket ticket = task_ticket(t);
-    struct cells_redrive call = {.task_id = t->input.task_id, .origin = record_origin(t->record), .redrives = t->redrives};
     struct cells_write write = {.cell = {.seq = 0}};
+    struct event e = task_event(t, EVENT_REOPENED, history_next_seq(h));
     int32_t first, last;
+    uint32_t id;
 
-    t->redis_attempt = ticket.attempt;
-    if (h->phase != HISTORY_EMPTY) {
-        struct event e = task_event(t, EVENT_REOPENED, history_next_seq(h));
-        uint32_t id;
-
-        e.reopened = (struct event_reopened){
-            .reopen_kind = SLICE("redrive"),
-            .redrives = t->redrives,
-            .origin = call.origin,
-            .by = record_header(t->record, "stepmill.redriven_by"),
-            .reason = record_header(t->record, "stepmill.redrive_reason"),
-            .deadline_at_ms = clock_wall_ms() + t->agent->config->deadline_ms,
-        };
-        buf_clear(&t->worker->scratch);
-        if (!registry_id(t->worker->registry, t->worker->event_subject, &id))
-            bug("a task is redriven before the event schema id is known");
-        event_put(&t->worker->scratch, id, &e);
-        history_parents(h, e.seq, &first, &last);
-        write.cell.seq = e.seq;
-        write.above = e.seq + 1;
-        write.cell.bytes = buf_slice(&t->worker->scratch);
-        write.cell.digest = history_digest(h, e.seq, write.cell.bytes);
-        write.parents = &h->cells[first];
-        write.nparents = (size_t)(last - first + 1);
-        call.cell = &write;
+    if (h->phase == HISTORY_EMPTY) {
+        ask_redrive(t, NULL);
+        return;
     }
-    if (t->state != TASK_LOADING)
-        task_enter(t, TASK_LOADING);
-    cells_redrive(t->worker->cells, ticket, &call);
+    e.reopened = (struct event_reopened){
+        .reopen_kind = SLICE("redrive"),
+        .redrives = t->redrives,
+        .origin = record_origin(t->record),
+        .by = record_header(t->record, "stepmill.redriven_by"),
+        .reason = record_header(t->record, "stepmill.redrive_reason"),
+        .deadline_at_ms = clock_wall_ms() + t->agent->config->deadline_ms,
+    };
+    buf_clear(&t->worker->scratch);
+    if (!registry_id(t->worker->registry, t->worker->event_subject, &id))
+        bug("a task is redriven before the event schema id is known");
+    event_put(&t->worker->scratch, id, &e);
+    history_parents(h, e.seq, &first, &last);
+    write.cell.seq = e.seq;
+    write.above = e.seq + 1;
+    write.cell.bytes = buf_slice(&t->worker->scratch);
+    write.cell.digest = history_digest(h, e.seq, write.cell.bytes);
+    write.parents = &h->cells[first];
+    write.nparents = (size_t)(last - first + 1);
+    ask_redrive(t, &write);
 }
 
 static struct standing_cells known_cells(const struct history *h)
@@ -215,14 +223,16 @@ static struct standing_cells known_cells(const struct history *h)
 }
 
 /* `done` of an older run, written late after Redis forgot that there is a newer one: `record` would take nothing, and each step
- * would be paid for in vain. It dies by itself. */
-static void wait_for_done_to_die(struct task *t)
+ * would be paid for in vain. */
+static void clear_done_away(struct task *t)
 {
-    log_error(t->worker->log, "task.done_in_the_way", LOG_SLICE("task_id", t->input.task_id),
-              LOG_INT("redrives", t->history.redrives),
-              LOG_TEXT("action", "Redis lost data: delete its key done:<task_id>, or wait until it dies (24 h)"));
+    struct cells_write began = {.cell = t->history.cells[t->history.opened_seq]};
+
+    log_warn(t->worker->log, "task.done_in_the_way", LOG_SLICE("task_id", t->input.task_id),
+             LOG_INT("redrives", t->history.redrives),
+             LOG_TEXT("action", "Redis lost data: the note of the run before this one is taken away"));
     t->loaded = false;
-    task_wait(t, OUTAGE_VERSION, loop_now_ms(t->worker->loop) + DAMAGED_LOOK_MS);
+    ask_redrive(t, &began);
 }
 
 static void resume(struct task *t)
@@ -267,7 +277,7 @@ void task_stand(struct task *t, const struct cells_answer *a)
         return;
     case STANDING_RESUME:
         if (RULE(done_in_the_way) && a->done_found && t->history.phase == HISTORY_OPEN)
-            wait_for_done_to_die(t);
+            clear_done_away(t);
         else
             resume(t);
         return;

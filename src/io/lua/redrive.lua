@@ -25,12 +25,24 @@ if done then
   if not status or tonumber(number) >= redrives or (not seq and status ~= 'failed') then return all(GONE, done) end -- RULE(redrive-done)
 end
 
+local function remember()
+  call('HSET', KEYS[4], 'redrive', mark) -- RULE(redrive-mark)
+  call('PEXPIRE', KEYS[4], LIFE)
+end
+
+-- It is open already. What an older run left as `done` since then (Redis had lost the mark that forbids it) must not end it.
+local function again()
+  if done then call('DEL', KEYS[2]) end
+  remember()
+  return stored_from(seq, 0)
+end
+
 local known = {}
 if seq then
   local stored = call('HGET', checkpoint, seq)
   -- Another run of the same record was here first: its event differs in time only, and it counts.
-  if stored and (stored == ARGV[5] or call('HGET', KEYS[4], 'redrive') == mark) then return stored_from(seq, 0) end -- RULE(redrive-again)
-  if stored or not fits(checkpoint, ARGV[4], 1, #ARGV[4] / 18, known) then return all(STALE, false) end -- RULE(redrive-parents)
+  if stored and (stored == ARGV[5] or call('HGET', KEYS[4], 'redrive') == mark) then return again() end -- RULE(redrive-again)
+  if stored or #ARGV[4] == 0 or not fits(checkpoint, ARGV[4], 1, #ARGV[4] / 18, known) then return all(STALE, false) end -- RULE(redrive-parents)
   -- What lies above an absent cell is there because Redis lost the cell: it belongs to nothing, and nobody can go on from it.
   for above in pairs((seqs_of(checkpoint))) do
     if above > seq then call('HDEL', checkpoint, above) end
@@ -45,6 +57,5 @@ else
 end
 -- A wish to cancel was about the run that has ended.
 call('DEL', KEYS[2], KEYS[3]) -- RULE(redrive-forgets)
-call('HSET', KEYS[4], 'redrive', mark) -- RULE(redrive-mark)
-call('PEXPIRE', KEYS[4], LIFE)
+remember()
 return stored_from(seq or 0, seq and 1 or 0)
