@@ -27,7 +27,7 @@ static void show(const struct settings *s, const struct report *bad)
     run_one(&told, seed, TOLD_SECONDS, cut, r);
 }
 
-static void tell_sum(const struct settings *s, const struct report *sum, double took)
+static void tell_sum(const struct settings *s, const struct report *sum, double took, double cpu_ms)
 {
     uint64_t faults = 0;
 
@@ -38,21 +38,22 @@ static void tell_sum(const struct settings *s, const struct report *sum, double 
     printf("%llu histories, %llu with violations, seeds %llu-%llu, %.1f s, %.0f/s, %.2f ms of CPU each\n",
            (unsigned long long)sum->done, (unsigned long long)sum->bad, (unsigned long long)s->seed,
            (unsigned long long)(s->seed + (sum->done ? sum->done - 1 : 0)), took, (double)sum->done / took,
-           run_cpu_ms() / (double)(sum->done ? sum->done : 1));
+           cpu_ms / (double)(sum->done ? sum->done : 1));
 }
 
 static int run(const struct settings *s)
 {
     struct report *sum = run_shared(sizeof *sum);
-    double began = run_now(), took;
+    double began = run_now(), cpu_before = run_cpu_ms(), took, cpu;
 
     run_many(s, sum);
     took = run_now() - began;
+    cpu = run_cpu_ms() - cpu_before; /* whoever became this process had children too */
     if (sum->bad && s->shrink && !s->told)
         show(s, sum);
     else if (sum->bad)
         printf("seed %llu breaks a promise: %s: %s\n", (unsigned long long)sum->first_bad, sum->outcome.rule, sum->outcome.text);
-    tell_sum(s, sum, took);
+    tell_sum(s, sum, took, cpu);
     return sum->bad != 0;
 }
 
