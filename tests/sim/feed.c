@@ -134,15 +134,16 @@ static void ask_to_cancel(void *task)
 static void feed_one(uint64_t number, int64_t until_ms)
 {
     int64_t delay_ms = (int64_t)sim_below((uint64_t)until_ms);
+    bool often = world_mood() == WORLD_TWICE || world_mood() == WORLD_REDIS;
     struct plan p;
 
     make_plan(&p, number, delay_ms);
     feed_task(&p, delay_ms, 0, p.key);
     if (world_is_orderly()) /* a second runner of a task wastes the calls of one of them */
         return;
-    if (one_in(world_mood() == WORLD_TWICE ? 1 : 5)) /* the caller sent it twice */
+    if (one_in(often ? 1 : 5)) /* the caller sent it twice */
         feed_task(&p, delay_ms + (int64_t)sim_below(5000), 0, p.key);
-    if (one_in(world_mood() == WORLD_TWICE ? 1 : 8)) /* under another key, so perhaps in another partition */
+    if (one_in(often ? 1 : 8)) /* under another key, so perhaps in another partition */
         feed_task(&p, delay_ms + (int64_t)sim_below(one_in(2) ? 300 : 3000), 0, print("k%llu", sim_below(5)));
     if (one_in(10)) /* somebody used its id for other work */
         feed_task(&p, delay_ms + (int64_t)sim_below(5000), 1, one_in(2) ? p.key : print("k%llu", sim_below(5)));
@@ -225,8 +226,11 @@ static void redrive(const struct fed *of)
             f.headers[f.nheaders++] = of->headers[i];
     f.headers[f.nheaders++] = (struct kafka_header){SLICE("stepmill.redrives"), memory_copy(world_memory(), slice_of(number))};
     feed_after((int64_t)sim_below(5000), &f);
-    if (one_in(world_mood() == WORLD_FAILING ? 1 : 4)) /* sent twice */
-        feed_after((int64_t)sim_below(5000), &f);
+    if (!one_in(world_mood() == WORLD_FAILING ? 1 : 4))
+        return;
+    if (one_in(2)) /* sent twice, perhaps by two hands at the same time, into another partition */
+        f.key = print("k%llu", sim_below(5));
+    feed_after((int64_t)sim_below(one_in(2) ? 300 : 5000), &f);
 }
 
 static void look_for_letters(void *unused)

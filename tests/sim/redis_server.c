@@ -117,7 +117,7 @@ static void server_fault(struct redis_server *s)
         fail_over(s);
         return;
     case 5:
-        (void)store_lose_field(s->store, sim_wall_ms(), sim_below(4) ? "checkpoint:" : "claims:", sim_below(1000), lost, s);
+        (void)store_lose_field(s->store, sim_wall_ms(), sim_below(2) ? "checkpoint:" : "claims:", sim_below(1000), lost, s);
         return;
     default:
         (void)store_flush_one(s->store, sim_wall_ms(), sim_below(1000), lost, s);

@@ -30,6 +30,7 @@ enum sim_fault {
     SIM_FAULT_PROCESS,         /* a worker: killed, stopped, drained */
     SIM_FAULT_GROUP,           /* a rebalance out of nothing */
     SIM_FAULT_KAFKA_CALL,      /* one request or its answer: lost, or late by up to 40 s */
+    SIM_FAULT_KAFKA_CUT,       /* after one request a worker can't reach the transactions' coordinator for up to 45 s */
     SIM_FAULT_KAFKA_SERVER,    /* a coordinator or leader: down, or frozen, for a while */
     SIM_FAULT_KAFKA_MARK,      /* one marker of a transaction: late */
     SIM_FAULT_KAFKA_FETCH,     /* one fetch: slow */

@@ -41,7 +41,7 @@ void world_begin(void)
     static const enum world_mood moods[] = {WORLD_MIXED,   WORLD_MIXED,   WORLD_MIXED,   WORLD_DEAR,    WORLD_DEAR,
                                             WORLD_DEAR,    WORLD_TWICE,   WORLD_TWICE,   WORLD_TWICE,   WORLD_TWICE,
                                             WORLD_FAILING, WORLD_FAILING, WORLD_FAILING, WORLD_ORDERLY, WORLD_SLOW,
-                                            WORLD_WAITING, WORLD_CROWDED, WORLD_DEADLY,  WORLD_CHANGING};
+                                            WORLD_WAITING, WORLD_REDIS,   WORLD_CROWDED, WORLD_DEADLY,  WORLD_CHANGING};
 
     if (!it.made) {
         memory_init(&it.memory, MEMORY_MAX);

@@ -35,6 +35,7 @@ enum world_mood {
     WORLD_ORDERLY,  /* workers come and go in order, nothing fails, each task once: no call is wasted */
     WORLD_SLOW,     /* the same with one worker and slow servers: a drain waits */
     WORLD_WAITING,  /* workers come and go in order while no model answers */
+    WORLD_REDIS,    /* nothing fails but Redis, and often; each task in several records */
     WORLD_CROWDED,  /* many offsets finished behind one that is not */
     WORLD_DEADLY,   /* tasks that kill whoever runs them, and no other deaths */
     WORLD_CHANGING, /* workers with other tool files and limits than those that began the task */

@@ -1,20 +1,24 @@
 /* The network: when a request arrives, whether it acts, whether its answer comes back, and what its sender believes. */
+#include <string.h>
+
 #include "cluster.h"
 #include "world.h"
 
-enum { LAN_MS = 2, LATE_MOST_MS = 40 * 1000 };
+enum { LAN_MS = 2, LATE_MOST_MS = 40 * 1000, WORKERS_MAX = 256, CUT_MOST_MS = 45 * 1000 };
 
 static struct {
     struct outage {
         int64_t until;
         bool frozen;
     } outages[SERVERS];
+    int64_t cut_until[WORKERS_MAX]; /* by number of the worker: its way to the transactions' coordinator */
 } net;
 
 void net_begin(void)
 {
     for (int i = 0; i < SERVERS; i++)
         net.outages[i] = (struct outage){0, false};
+    memset(net.cut_until, 0, sizeof net.cut_until);
 }
 
 static const char *name_of(enum server s)
@@ -30,6 +34,7 @@ void net_outage(enum server server, bool frozen, int64_t ms)
     net.outages[server] = (struct outage){sim_now_ms() + ms, frozen};
 }
 
+/* A way that is cut stays so for its time: else no history would be long enough. */
 void net_heal(void)
 {
     for (int i = 0; i < SERVERS; i++)
@@ -37,6 +42,20 @@ void net_heal(void)
 }
 
 static bool is_out(const struct request *r) { return net.outages[r->server].until > sim_now_ms(); }
+
+static int64_t *cut_of(const struct request *r) { return &net.cut_until[sim_number(r->client->process) % WORKERS_MAX]; }
+
+static bool is_cut(const struct request *r) { return r->server == SERVER_TXN && *cut_of(r) > sim_now_ms(); }
+
+/* What has acted is not answered, nor is what is asked next, for longer than a commit is asked again. */
+static void maybe_cut(const struct request *r)
+{
+    if (r->server != SERVER_TXN || !sim_fault(SIM_FAULT_KAFKA_CUT))
+        return;
+    *cut_of(r) = sim_now_ms() + 1000 + (int64_t)sim_below(CUT_MOST_MS);
+    sim_note("Kafka: after %s the way of %s to the coordinator is cut for %lld ms", r->name, r->client->name,
+             (long long)(*cut_of(r) - sim_now_ms()));
+}
 
 /* ---- Back in the client */
 
@@ -125,14 +144,18 @@ static void arrives(void *request)
 {
     struct request *r = request;
 
-    if (is_out(r) && !net.outages[r->server].frozen) {
+    if (is_cut(r) || (is_out(r) && !net.outages[r->server].frozen)) {
         back(r, 1 + (int64_t)sim_below(50), connection_lost);
     } else if (is_out(r)) {
         back(r, r->timeout_ms - (sim_now_ms() - r->sent_ms), out_of_patience);
         sim_later(net.outages[r->server].until - sim_now_ms() + (int64_t)sim_below(20), acts_late, r);
     } else {
         act(r);
-        answer(r, (int64_t)sim_below(LAN_MS + 1));
+        maybe_cut(r);
+        if (is_cut(r))
+            back(r, 1 + (int64_t)sim_below(50), connection_lost);
+        else
+            answer(r, (int64_t)sim_below(LAN_MS + 1));
     }
 }
 

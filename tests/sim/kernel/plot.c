@@ -29,6 +29,8 @@ static bool belongs(enum sim_fault kind)
 {
     if (world_mood() == WORLD_DEADLY)
         return kind != SIM_FAULT_PROCESS && kind != SIM_FAULT_DEATH;
+    if (world_mood() == WORLD_REDIS)
+        return kind == SIM_FAULT_REDIS || kind == SIM_FAULT_REDIS_CALL;
     return !world_is_orderly() || kind == SIM_FAULT_PROCESS || kind == SIM_FAULT_GROUP || kind == SIM_FAULT_KAFKA_FETCH;
 }
 
@@ -36,20 +38,10 @@ static bool belongs(enum sim_fault kind)
 static void choose_faults(void)
 {
     static const uint32_t often[SIM_FAULTS] = {
-        [SIM_FAULT_HTTP] = 8,
-        [SIM_FAULT_HTTP_OUTAGE] = 80,
-        [SIM_FAULT_REDIS] = 60,
-        [SIM_FAULT_REDIS_CALL] = 15,
-        [SIM_FAULT_REGISTRY] = 20,
-        [SIM_FAULT_PROCESS] = 6,
-        [SIM_FAULT_GROUP] = 10,
-        [SIM_FAULT_KAFKA_CALL] = 8,
-        [SIM_FAULT_KAFKA_SERVER] = 10,
-        [SIM_FAULT_KAFKA_MARK] = 4,
-        [SIM_FAULT_KAFKA_FETCH] = 4,
-        [SIM_FAULT_KAFKA_QUEUE] = 6,
-        [SIM_FAULT_KAFKA_COMMITTED] = 3,
-        [SIM_FAULT_DEATH] = 60,
+        [SIM_FAULT_HTTP] = 8,        [SIM_FAULT_HTTP_OUTAGE] = 80,    [SIM_FAULT_REDIS] = 60,     [SIM_FAULT_REDIS_CALL] = 15,
+        [SIM_FAULT_REGISTRY] = 20,   [SIM_FAULT_PROCESS] = 6,         [SIM_FAULT_GROUP] = 10,     [SIM_FAULT_KAFKA_CALL] = 8,
+        [SIM_FAULT_KAFKA_CUT] = 30,  [SIM_FAULT_KAFKA_SERVER] = 10,   [SIM_FAULT_KAFKA_MARK] = 4, [SIM_FAULT_KAFKA_FETCH] = 4,
+        [SIM_FAULT_KAFKA_QUEUE] = 6, [SIM_FAULT_KAFKA_COMMITTED] = 3, [SIM_FAULT_DEATH] = 60,
     };
 
     if (sim_below(12) == 0)
