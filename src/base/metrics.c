@@ -228,6 +228,12 @@ struct metric *metric_of(struct metric_family *f, const struct slice *values)
     return s ? &s->metric : &f->metrics->lost;
 }
 
+void metrics_zero(struct metric_family *f)
+{
+    for (struct series *s = f->first; s; s = s->next)
+        s->metric.value = 0;
+}
+
 void metric_observe(struct metric *s, double v)
 {
     size_t i = 0;
