@@ -42,6 +42,8 @@ int cli_tail(struct cli *cli, int argc, char **argv);
 int cli_topics(struct cli *cli, int argc, char **argv);
 int cli_lag(struct cli *cli, int argc, char **argv);
 int cli_offsets(struct cli *cli, int argc, char **argv);
+int cli_dlq(struct cli *cli, int argc, char **argv);
+int cli_dlq_serve(struct cli *cli, int argc, char **argv);
 int cli_cancel(struct cli *cli, int argc, char **argv);
 int cli_doctor(struct cli *cli, int argc, char **argv);
 

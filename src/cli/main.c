@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "stepmill/database.h"
 #include "stepmill/kafka.h"
 #include "stepmill/nearest.h"
 #include "stepmill/versions.h"
@@ -13,6 +14,7 @@ static const struct {
     int (*run)(struct cli *cli, int argc, char **argv);
 } commands[] = {
     {"worker", "run agent tasks", cli_worker},
+    {"dlq", "dead letters: the processor, and its commands", cli_dlq},
     {"produce", "send tasks", cli_produce},
     {"tail", "show results, events or dead letters", cli_tail},
     {"cancel", "stop a task", cli_cancel},
@@ -40,8 +42,9 @@ static void print_help(FILE *out)
 static void print_version(void)
 {
     printf("stepmill %s\n", STEPMILL_VERSION);
-    printf("librdkafka %s\nlibcurl %s\nhiredis %s\nlibevent %s\nOpenSSL %s\njansson %s\nlibyaml %s\n", kafka_version(),
-           version_curl(), version_hiredis(), version_libevent(), version_openssl(), version_jansson(), version_yaml());
+    printf("librdkafka %s\nlibcurl %s\nhiredis %s\nlibevent %s\nOpenSSL %s\njansson %s\nlibyaml %s\nSQLite %s\n", kafka_version(),
+           version_curl(), version_hiredis(), version_libevent(), version_openssl(), version_jansson(), version_yaml(),
+           database_version());
     if (memory_version())
         printf("jemalloc %s\n", memory_version());
 }
