@@ -39,10 +39,11 @@ static void on_wake(void *txn)
     for (size_t i = 0; i < n; i++)
         t->events.trouble(t->context, &(struct kafka_trouble){troubles[i].kind, troubles[i].name, troubles[i].detail,
                                                               *troubles[i].topic ? troubles[i].topic : NULL});
-    if (ready)
-        t->events.ready(t->context);
+    /* First what became of the last batch: `ready` asks for the next one, and the two must not be mixed up. */
     if (done)
         t->events.done(t->context, done, &result);
+    if (ready)
+        t->events.ready(t->context);
     if (fenced)
         t->events.fenced(t->context, t->id);
     if (stopped)
