@@ -27,5 +27,7 @@ void digest_text(char text[2 * DIGEST_SIZE + 1], const struct digest *d);
 
 /* The whole SHA-256 as 64 hex digits and a terminator, for people to compare. */
 void sha256_text(char text[65], struct slice bytes);
+/* HMAC-SHA-256 (RFC 2104) in the same form. */
+void hmac_sha256_text(char text[65], struct slice key, struct slice bytes);
 
 #endif

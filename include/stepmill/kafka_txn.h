@@ -32,6 +32,9 @@ bool kafka_batch_add_record(struct kafka_batch *b, const struct kafka_output *re
 bool kafka_batch_add_offset(struct kafka_batch *b, const struct kafka_partition *p, int64_t offset, struct slice metadata);
 /* Takes ownership. Needed when there are offsets (submitting without is a BUG); not allowed to be NULL. */
 void kafka_batch_set_membership(struct kafka_batch *b, struct kafka_membership *m);
+/* It goes only by the producer after so many replacements (kafka_txn_status.replaced), else it comes back NOT_COMMITTED, name
+ * "replaced": for batches that rest on what was read while that producer was the newest of its id. */
+void kafka_batch_set_producer(struct kafka_batch *b, uint64_t replaced);
 size_t kafka_batch_records(const struct kafka_batch *b);
 size_t kafka_batch_offsets(const struct kafka_batch *b);
 size_t kafka_batch_bytes(const struct kafka_batch *b); /* of keys, values and headers */

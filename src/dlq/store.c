@@ -32,6 +32,7 @@ static const char schema[] =
     "CREATE INDEX letters_job ON letters (job) WHERE job IS NOT NULL;"
     "CREATE INDEX letters_assigned ON letters (assigned) WHERE assigned IS NOT NULL;"
     "CREATE INDEX letters_due ON letters (due_at) WHERE due_at >= 0;"
+    "CREATE INDEX letters_undecided ON letters (num) WHERE (status = 0 AND status_at = failed_at AND (retryable = 1 OR redrives > 0));"
     "CREATE TABLE bytes (num INTEGER PRIMARY KEY, key BLOB, headers BLOB, value BLOB);"
     "CREATE VIRTUAL TABLE words USING fts5 (text, content = '', detail = none, columnsize = 0, tokenize = 'unicode61 "
     "remove_diacritics 2');"

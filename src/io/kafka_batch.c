@@ -132,6 +132,12 @@ void kafka_batch_set_membership(struct kafka_batch *b, struct kafka_membership *
     b->membership = m;
 }
 
+void kafka_batch_set_producer(struct kafka_batch *b, uint64_t replaced)
+{
+    b->one_producer = true;
+    b->producer = replaced;
+}
+
 size_t kafka_batch_records(const struct kafka_batch *b) { return b->nrecords; }
 
 size_t kafka_batch_offsets(const struct kafka_batch *b) { return b->noffsets; }

@@ -19,6 +19,8 @@ struct kafka_batch {
     size_t noffsets, offsets_room;
     size_t bytes;
     struct kafka_membership *membership;
+    bool one_producer; /* only the one after `producer` replacements may send it */
+    uint64_t producer;
     struct kafka_stored *stored; /* one per offset, filled by a reread; its metadata is in the arena */
 };
 

@@ -285,6 +285,16 @@ static void find_out(struct run *u)
     }
 }
 
+static bool is_its_producer(struct kafka_txn *t, const struct kafka_batch *b)
+{
+    bool its;
+
+    pthread_mutex_lock(&t->lock);
+    its = !b->one_producer || b->producer == t->counts.replaced;
+    pthread_mutex_unlock(&t->lock);
+    return its;
+}
+
 void txn_run(struct kafka_txn *t, struct kafka_batch *b, struct kafka_result *r)
 {
     struct run u = {t, b, r, "begin"};
@@ -295,6 +305,10 @@ void txn_run(struct kafka_txn *t, struct kafka_batch *b, struct kafka_result *r)
     rd_kafka_poll(t->rk, 0);
     if (RULE(taint) && t->taint && !txn_replace(t, t->taint)) {
         fail(&u, "_DESTROY");
+        return;
+    }
+    if (!is_its_producer(t, b)) {
+        fail(&u, "replaced");
         return;
     }
     t->refused = t->nrefused = 0;
