@@ -8,7 +8,7 @@
 #include "event.h"
 #include "kafka.h"
 
-enum { DEAD_LETTER_MESSAGE_MAX = 1000, DEAD_LETTER_HEADERS = 24 };
+enum { DEAD_LETTER_MESSAGE_MAX = 1000, DEAD_LETTER_HEADERS = 25 };
 
 struct dead_letter {
     struct origin origin; /* of the record that failed; `id` is made from it: "<topic>:<partition>:<offset>" */
@@ -21,6 +21,7 @@ struct dead_letter {
     int32_t attempts;
     int64_t first_failed_at_ms; /* of an earlier dead letter of the same task, see dead_letter_headers; -1: now */
     int64_t failed_at_ms;
+    int64_t started_at_ms; /* of its TaskStarted: where its events begin; -1: it has none */
     int32_t redrives;
     bool retryable;
     struct slice worker;        /* host and process */

@@ -91,6 +91,8 @@ static void put_ours(struct writer *w, const struct dead_letter *l, struct slice
              first_failed_at.at ? first_failed_at
                                 : number(arena, l->first_failed_at_ms >= 0 ? l->first_failed_at_ms : l->failed_at_ms));
     put_made(w, "stepmill.failed_at", number(arena, l->failed_at_ms));
+    if (l->started_at_ms >= 0)
+        put_made(w, "stepmill.started_at", number(arena, l->started_at_ms));
     put_made(w, "stepmill.redrives", number(arena, l->redrives));
     put(w, "stepmill.retryable", l->retryable ? SLICE("true") : SLICE("false"));
     put(w, "stepmill.worker", l->worker);

@@ -190,6 +190,7 @@ static bool add_dead_letter(struct task *t, struct outgoing *o, struct dead_lett
     letter.agent = t->agent->name;
     letter.first_failed_at_ms = -1;
     letter.failed_at_ms = clock_wall_ms();
+    letter.started_at_ms = t->history.ncells && !failed(t->poison) ? t->history.started_at_us / 1000 : -1;
     letter.redrives = t->redrives;
     letter.worker = slice_of(w->process);
     letter.schema_id = t->schema_id;

@@ -21,6 +21,7 @@ static struct dead_letter sample(void)
                                 .attempts = 9,
                                 .first_failed_at_ms = -1,
                                 .failed_at_ms = 1767225600123,
+                                .started_at_ms = 1767225590000,
                                 .redrives = 1,
                                 .retryable = true,
                                 .worker = SLICE("host-1"),
@@ -65,6 +66,7 @@ static void everything_is_said_behind_the_original_headers(void **state)
                                               {"stepmill.attempts", "9"},
                                               {"stepmill.first_failed_at", "1767225600123"},
                                               {"stepmill.failed_at", "1767225600123"},
+                                              {"stepmill.started_at", "1767225590000"},
                                               {"stepmill.redrives", "1"},
                                               {"stepmill.retryable", "true"},
                                               {"stepmill.worker", "host-1"},
@@ -179,7 +181,7 @@ static void no_room_is_told(void **state)
 
         fits = dead_letter_headers(&letter, NULL, 0, arena, &h, &n);
         if (fits)
-            assert_int_equal(n, 20);
+            assert_int_equal(n, 21);
         arena_free(arena);
     }
 }
