@@ -39,7 +39,7 @@ struct kafka_follow_part {
 size_t kafka_follow_count(const struct kafka_follow *f);
 struct kafka_follow_part kafka_follow_part(struct kafka_follow *f, size_t i);
 
-/* Whether all topics are known to the brokers and all their partitions were read to their end. */
+/* Whether the brokers were asked for all topics, and all partitions that there are were read to their end. */
 bool kafka_follow_caught_up(const struct kafka_follow *f);
 
 /* Oldest and next offset of one partition, asked from the brokers now; next: what a read_committed reader can reach (the last

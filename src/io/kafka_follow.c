@@ -25,7 +25,7 @@ struct kafka_follow {
     struct kafka_headers headers;
     struct part *parts; /* sorted by topic, then number */
     size_t nparts;
-    bool *found; /* by topic */
+    bool *known; /* by topic: it was read off the brokers, or they have none of this name */
     int64_t look_ms;
     const char *trouble;
 };
@@ -55,8 +55,8 @@ struct error kafka_follow_open(struct kafka_follow **follow, const struct kafka_
 
     *follow = NULL;
     if (f)
-        f->found = calloc(options->ntopics + 1, sizeof *f->found);
-    if (!f || !f->found) {
+        f->known = calloc(options->ntopics + 1, sizeof *f->known);
+    if (!f || !f->known) {
         free(f);
         return error_make(CLASS_INTERNAL, "no_memory", "no memory left for the Kafka reader");
     }
@@ -65,7 +65,7 @@ struct error kafka_follow_open(struct kafka_follow **follow, const struct kafka_
     conf = kafka_conf_new(KAFKA_ROLE_READER, &options->kafka, extra, 1, &f->opaque, &error, detail, room);
     f->rk = conf ? kafka_client_new(RD_KAFKA_CONSUMER, conf, &error, detail, room) : NULL;
     if (!f->rk) {
-        free(f->found);
+        free(f->known);
         free(f);
         return error;
     }
@@ -133,19 +133,21 @@ static void look(struct kafka_follow *f)
 {
     bool all = true;
 
+    f->trouble = NULL;
     for (size_t t = 0; t < f->options.ntopics; t++) {
         size_t n;
         struct error error = kafka_follow_partitions(f, f->options.topics[t], LOOK_TIMEOUT_MS, &n);
 
         if (failed(error) || !n) {
             f->trouble = failed(error) ? error.code : "topic_missing";
+            f->known[t] = f->known[t] || !failed(error);
             all = false;
             continue;
         }
         for (int32_t i = 0; (size_t)i < n; i++)
             if (!part_of(f, f->options.topics[t], i))
                 all = add_part(f, t, i) && all;
-        f->found[t] = true;
+        f->known[t] = true;
     }
     f->look_ms = clock_mono_ms() + (all ? LOOK_MS : LOOK_MISSING_MS);
 }
@@ -221,7 +223,7 @@ struct kafka_follow_part kafka_follow_part(struct kafka_follow *f, size_t i)
 bool kafka_follow_caught_up(const struct kafka_follow *f)
 {
     for (size_t t = 0; t < f->options.ntopics; t++)
-        if (!f->found[t])
+        if (!f->known[t])
             return false;
     for (size_t i = 0; i < f->nparts; i++)
         if (!f->parts[i].at_end)
@@ -248,6 +250,6 @@ void kafka_follow_close(struct kafka_follow *f)
     rd_kafka_destroy_flags(f->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     kafka_headers_free(&f->headers);
     free(f->parts);
-    free(f->found);
+    free(f->known);
     free(f);
 }
