@@ -100,7 +100,7 @@ static void make_plan(struct plan *p, uint64_t number, int64_t delay_ms)
         .script = {.task_id = print("t%llu", number),
                    .seed = sim_below(UINT64_MAX),
                    .last_seq = 1 + (int32_t)sim_below(world_mood() == WORLD_SLOW ? 3 : 9),
-                   .tools_most = (int32_t)sim_below(4),
+                   .tools_most = world_mood() == WORLD_ZOMBIE ? 3 : (int32_t)sim_below(4),
                    .dear = world_mood() == WORLD_DEAR || world_mood() == WORLD_CHANGING || one_in(3),
                    .refused = world_mood() == WORLD_FAILING ? one_in(2) : one_in(12),
                    .failing = one_in(12) && !world_is_orderly(),

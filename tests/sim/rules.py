@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 LIMIT = 20000
 # Found within a few histories each, and of different kinds: Lua, the table of tasks, the transaction, the partition.
-SELF_CHECK = ["write-once", "settle_stored", "reread", "lanes"]
+SELF_CHECK = ["write-once", "duplicate", "settle_stored", "from_beginning", "lanes"]
 SELF_CHECK_LIMIT = 300
 BEGIN, END = "<!-- rules: made by tools/sim --rules -->", "<!-- end of rules -->"
 HEAD = ["| rule | § | switched off in | seeds needed | what broke | shortest history |", "|---|---|---|---|---|---|"]
@@ -35,7 +35,7 @@ def marks():
 
 
 def listed():
-    """rules.txt: {name: (section, text, elsewhere)}."""
+    """rules.txt: {name: (section, text, elsewhere)}; `elsewhere` may begin with "+NAME": switched off together with that one."""
     rules = {}
     for line in (HERE / "rules.txt").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
@@ -67,9 +67,10 @@ def row(name, rule, files, found, limit):
     if found:
         seed, promise, _, left = found
         size = f"{left[0]} records and faults, {left[1]:.0f} s" if left else ""
-        cells = [str(seed), f"`{promise}`", size]
+        alone = f"; alone held by `{elsewhere[1:]}`" if elsewhere.startswith("+") else ""
+        cells = [str(seed), f"`{promise}`{alone}", size]
     else:
-        cells = [f"none in {limit:,}" if limit else "", elsewhere, ""]
+        cells = [f"none in {limit:,}", elsewhere, ""]
     return "| " + " | ".join([f"`{name}`: {text}", section, ", ".join(f"`{f}`" for f in files), *cells]) + " |"
 
 
@@ -98,8 +99,8 @@ def table(sim, names, limit):
         if name not in rules:
             sys.exit(f"rules.py: there is no rule {name}; rules.txt lists them")
         elsewhere = rules[name][2]
-        result = run(sim, name, limit) if names or not elsewhere else None
-        rows[name] = row(name, rules[name], found[name], result, 0 if elsewhere and not names else limit)
+        result = run(sim, name + (elsewhere.split()[0] if elsewhere.startswith("+") else ""), limit)
+        rows[name] = row(name, rules[name], found[name], result, limit)
         print(rows[name], flush=True)
         write([rows[n] for n in rules if n in rows])
     silent = [n for n in rules if n in rows and "| none in " in rows[n] and not rules[n][2]]

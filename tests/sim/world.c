@@ -38,10 +38,10 @@ static bool rule_is_off(void *ctx, struct slice name)
 
 void world_begin(void)
 {
-    static const enum world_mood moods[] = {WORLD_MIXED,   WORLD_MIXED,   WORLD_MIXED,   WORLD_DEAR,    WORLD_DEAR,
-                                            WORLD_DEAR,    WORLD_TWICE,   WORLD_TWICE,   WORLD_TWICE,   WORLD_TWICE,
-                                            WORLD_FAILING, WORLD_FAILING, WORLD_FAILING, WORLD_ORDERLY, WORLD_SLOW,
-                                            WORLD_WAITING, WORLD_REDIS,   WORLD_CROWDED, WORLD_DEADLY,  WORLD_CHANGING};
+    static const enum world_mood moods[] = {
+        WORLD_MIXED, WORLD_MIXED,   WORLD_MIXED, WORLD_DEAR,    WORLD_DEAR,    WORLD_DEAR,    WORLD_TWICE,
+        WORLD_TWICE, WORLD_TWICE,   WORLD_TWICE, WORLD_FAILING, WORLD_FAILING, WORLD_FAILING, WORLD_ORDERLY,
+        WORLD_SLOW,  WORLD_WAITING, WORLD_REDIS, WORLD_ZOMBIE,  WORLD_CROWDED, WORLD_DEADLY,  WORLD_CHANGING};
 
     if (!it.made) {
         memory_init(&it.memory, MEMORY_MAX);
@@ -57,6 +57,7 @@ void world_begin(void)
     it.healed = false;
     it.mood = moods[sim_below(sizeof moods / sizeof *moods)];
     http_hosts_init();
+    sim_note("mood %d", it.mood);
 }
 
 void world_heal(void)

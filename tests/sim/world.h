@@ -36,6 +36,7 @@ enum world_mood {
     WORLD_SLOW,     /* the same with one worker and slow servers: a drain waits */
     WORLD_WAITING,  /* workers come and go in order while no model answers */
     WORLD_REDIS,    /* nothing fails but Redis, and often; each task in several records */
+    WORLD_ZOMBIE,   /* workers that are stopped for long while they call tools, and slow answers of Redis */
     WORLD_CROWDED,  /* many offsets finished behind one that is not */
     WORLD_DEADLY,   /* tasks that kill whoever runs them, and no other deaths */
     WORLD_CHANGING, /* workers with other tool files and limits than those that began the task */

@@ -12,7 +12,7 @@
 enum {
     TICK_MS = 1000,
     PEACE_STEP_MS = 5 * 1000,
-    PEACE_STEPS = 300, /* 25 minutes: the longest wait of the product is an agent's deadline */
+    PEACE_STEPS = 120, /* 10 minutes: nothing but an agent's deadline takes longer, and nothing may come to need that */
     LAST_MS = 3000,    /* for `done` to be written */
     WAITING_MS = 150 * 1000,
 };
@@ -48,6 +48,12 @@ static void choose_faults(void)
         return;
     for (int kind = 0; kind < SIM_FAULTS; kind++)
         kernel_set_rate((enum sim_fault)kind, sim_below(2) || !belongs((enum sim_fault)kind) ? 0 : often[kind] << sim_below(3));
+    if (world_mood() == WORLD_CHANGING) /* another worker, with other files, must come to the same tasks */
+        kernel_set_rate(SIM_FAULT_DEATH, 20);
+    if (world_mood() == WORLD_ZOMBIE) {
+        kernel_set_rate(SIM_FAULT_PROCESS, 4);
+        kernel_set_rate(SIM_FAULT_REDIS_CALL, 6);
+    }
 }
 
 static struct sim_process *somebody(const struct plot *plot) { return process_of_slot(slots[sim_below(plot->nslots)]); }
@@ -56,7 +62,7 @@ static void harm(struct sim_process *p)
 {
     if (!p || process_stopped_until(p) > sim_now_ms())
         return;
-    switch (world_is_orderly() ? 0 : sim_below(4)) {
+    switch (world_is_orderly() ? 0 : world_mood() == WORLD_ZOMBIE ? 1 + sim_below(2) : sim_below(4)) {
     case 0:
         if (!world_is_orderly() || !process_is_draining(p)) /* asked twice it stops at once */
             process_drain(p);
