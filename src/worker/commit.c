@@ -141,10 +141,8 @@ static void batch_done(void *context, struct kafka_batch *b, const struct kafka_
     w->batch_ended_ms = loop_now_ms(w->loop);
     if (r->fate != KAFKA_NOT_COMMITTED) {
         resolve(w, b, r);
-        if (r->fate == KAFKA_COMMITTED && w->proving && w->batch_proves) {
-            w->proving = false;
-            worker_wake(w, OUTAGE_FENCE);
-        }
+        if (r->fate == KAFKA_COMMITTED && w->proving && w->batch_proves)
+            worker_proved(w);
     } else {
         log_warn(w->log, "kafka.batch_aborted", LOG_ERROR(r->why), LOG_TEXT("kafka_error", r->name),
                  LOG_INT("records", kafka_batch_records(b)));

@@ -178,6 +178,8 @@ void worker_drop_owned(struct worker *w, struct owned *o, bool alive)
     list_remove(&o->node);
     o->agent->npartitions--;
     free(o);
+    if (w->proving && !w->owned.count) /* what comes from now on was given to a member of today */
+        worker_proved(w);
 }
 
 static void on_lost(void *context, const struct kafka_partition *p, size_t n)

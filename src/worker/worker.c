@@ -42,8 +42,27 @@ static void check_gap(struct worker *w)
     log_warn(w->log, "worker.was_stopped", LOG_INT("gap_ms", gap),
              LOG_TEXT("action", "no call is made until a transaction proves that the partitions are still ours"));
     w->proving = true;
+    w->proving_ms = now;
     w->batch_proves = false;
     worker_commit_soon(w);
+}
+
+void worker_proved(struct worker *w)
+{
+    w->proving = false;
+    worker_wake(w, OUTAGE_FENCE);
+}
+
+/* Where not even an offset can be sent, because what lies above it has grown too long, no transaction will ever prove anything,
+ * and the one call that would make it shorter waits for the proof. Who was expelled is told so within a session. */
+static void prove_by_patience(struct worker *w)
+{
+    if (!w->proving || !w->txn || kafka_txn_busy(w->txn) || clock_boot_ms() - w->proving_ms <= 2 * w->gap_max_ms)
+        return;
+    for (const struct list_node *n = w->owned.first; n; n = n->next)
+        if (!list_entry(n, const struct owned, node)->held_back)
+            return;
+    worker_proved(w);
 }
 
 bool worker_may_call(const struct worker *w, const struct task *t)
@@ -200,8 +219,10 @@ static void every_second(void *ctx)
     look_at_start(w);
     worker_complain(w);
     worker_done_retry(w);
-    if (w->source && w->state < WORKER_STOPPING)
+    if (w->source && w->state < WORKER_STOPPING) {
+        prove_by_patience(w);
         commit_positions(w);
+    }
 }
 
 static struct error take_signals(struct worker *w)

@@ -68,7 +68,7 @@ struct owned {
     bool paused;
     bool full;      /* the finished set has grown too long for the commit: no more records till it shrinks */
     bool restate;   /* its offset must be sent although no record is (idle, or after an unknown outcome) */
-    bool held_back; /* while a batch is made: nothing of it may leave */
+    bool held_back; /* as the last batch was made: nothing of it may leave */
     bool cramped;   /* some of its results did not fit into the last batch's metadata */
     size_t batched; /* settled tasks in the batch under way */
 };
@@ -141,7 +141,7 @@ struct worker {
     bool commits_blocked; /* the group does not know this member: until lost or assigned was served */
     bool proving;         /* a transaction over all our offsets must succeed before any outside call */
     bool batch_proves;    /* the batch under way was made after the gap: one made before proves nothing */
-    int64_t boot_ms, position_ms, complained_ms;
+    int64_t boot_ms, proving_ms, position_ms, complained_ms;
     int64_t gap_max_ms; /* half the group's session timeout: a stop begins up to a heartbeat interval after the last heartbeat */
     struct loop_timer commit_timer, second_timer, drain_timer;
 
@@ -212,10 +212,12 @@ struct error worker_serve(struct worker *w) MUST_CHECK;
 void worker_count_result(struct task *t, const struct task_result *r);
 void worker_count(struct metric *m, double n);
 
-/* Wakes tasks that wait for this outage to end. */
 /* Frees dead tasks. */
 void worker_reap(struct worker *w);
+/* Wakes tasks that wait for this outage to end. */
 void worker_wake(struct worker *w, enum outage outage);
+/* The partitions that are ours are so by the group's word: calls may be made again. */
+void worker_proved(struct worker *w);
 /* No outside call may start: draining, or its right to call must be proven first (DELIVERY §2, zombie). */
 bool worker_may_call(const struct worker *w, const struct task *t);
 void worker_stop_now(struct worker *w, bool failure);
