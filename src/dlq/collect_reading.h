@@ -21,7 +21,8 @@ struct reading {
     struct kafka_follow *follow;
     struct plans *plans;
     const char *actions_topic;
-    bool open; /* a batch is */
+    bool open;   /* a batch is */
+    bool behind; /* when it began, not all was read to its end */
     size_t records, bytes;
     int64_t began_ms, status_ms, forget_ms, ask_ms;
     struct news news; /* of the open batch */

@@ -11,6 +11,7 @@ enum {
     BATCH_RECORDS = 5000,
     BATCH_BYTES = 16 * 1024 * 1024,
     BATCH_MS = 300,
+    BEHIND_MS = 2000, /* while it is behind: large batches cost less per letter */
     POLL_MS = 20,
     LINGER_MS = 2, /* how long a batch waits for one more record */
     FORGET_FIRST_MS = 10 * 1000,
@@ -95,6 +96,7 @@ static struct error fold(struct reading *r, const struct kafka_record *record)
     if (!r->open) {
         store_begin(r->store);
         r->open = true;
+        r->behind = !kafka_follow_caught_up(r->follow);
         r->began_ms = clock_mono_ms();
         r->records = r->bytes = 0;
     }
@@ -140,7 +142,9 @@ static struct error commit(struct reading *r)
 
 static bool batch_is_full(const struct reading *r)
 {
-    return r->records >= BATCH_RECORDS || r->bytes >= BATCH_BYTES || clock_mono_ms() - r->began_ms >= BATCH_MS;
+    int64_t most = r->behind ? BEHIND_MS : BATCH_MS;
+
+    return r->records >= BATCH_RECORDS || r->bytes >= BATCH_BYTES || clock_mono_ms() - r->began_ms >= most;
 }
 
 /* Until the end, or what cannot be gone on with. */
