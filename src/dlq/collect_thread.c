@@ -14,6 +14,7 @@ enum {
     BEHIND_MS = 2000, /* while it is behind: large batches cost less per letter */
     POLL_MS = 20,
     LINGER_MS = 2, /* how long a batch waits for one more record */
+    LINGER_BEHIND_MS = 50,
     FORGET_FIRST_MS = 10 * 1000,
     AGAIN_MS = 1000,
 };
@@ -147,6 +148,8 @@ static bool batch_is_full(const struct reading *r)
     return r->records >= BATCH_RECORDS || r->bytes >= BATCH_BYTES || clock_mono_ms() - r->began_ms >= most;
 }
 
+static int patience_ms(const struct reading *r) { return !r->open ? POLL_MS : r->behind ? LINGER_BEHIND_MS : LINGER_MS; }
+
 /* Until the end, or what cannot be gone on with. */
 static struct error read_on(struct reading *r)
 {
@@ -154,7 +157,7 @@ static struct error read_on(struct reading *r)
 
     while (!failed(error) && !atomic_load(&r->c->stop)) {
         const struct kafka_record *record;
-        enum kafka_read read = kafka_follow_next(r->follow, r->open ? LINGER_MS : POLL_MS, &record);
+        enum kafka_read read = kafka_follow_next(r->follow, patience_ms(r), &record);
 
         if (read == KAFKA_READ_RECORD)
             error = fold(r, record);
