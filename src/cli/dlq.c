@@ -1,5 +1,5 @@
 /* stepmill dlq …: the table of its subcommands. */
-#include "cli.h"
+#include "dlq_client.h"
 
 #include <string.h>
 
@@ -7,7 +7,11 @@ static const struct {
     const char *name;
     int (*run)(struct cli *cli, int argc, char **argv);
 } subcommands[] = {
-    {"serve", cli_dlq_serve},
+    {"serve", cli_dlq_serve},     {"list", cli_dlq_list},       {"groups", cli_dlq_groups}, {"show", cli_dlq_show},
+    {"redrive", cli_dlq_redrive}, {"edit", cli_dlq_edit},       {"jobs", cli_dlq_jobs},     {"pause", cli_dlq_jobs},
+    {"resume", cli_dlq_jobs},     {"cancel", cli_dlq_jobs},     {"discard", cli_dlq_act},   {"park", cli_dlq_act},
+    {"unpark", cli_dlq_act},      {"acknowledge", cli_dlq_act}, {"assign", cli_dlq_act},    {"note", cli_dlq_act},
+    {"reopen", cli_dlq_act},      {"export", cli_dlq_export},
 };
 
 enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
@@ -15,9 +19,14 @@ enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
 static int help(struct cli *cli, int argc, char **argv)
 {
     static const struct cli_usage usage = {
-        .synopsis = "dlq serve",
+        .synopsis = "dlq SUBCOMMAND",
         .about = "Dead letters. Each subcommand has a --help of its own.\n\n"
-                 "  serve    the processor: index, alerts, delayed retry, review API and dashboard",
+                 "  serve    the processor: index, alerts, delayed retry, review API and dashboard\n"
+                 "The others are clients of its API (--url; STEPMILL_DLQ_TOKEN says who you are):\n"
+                 "  list, groups, show, export                  look\n"
+                 "  redrive, edit                               send letters back, as they are or changed\n"
+                 "  jobs, pause, resume, cancel                 redrive jobs\n"
+                 "  discard, park, unpark, acknowledge, assign, note, reopen",
         .words_max = 1,
     };
     int code;
