@@ -69,6 +69,8 @@ static void apply_to_letter(struct store *s, const struct effect *e)
         return; /* it comes later, and catches up then */
     after = before;
     state_apply(&after, e);
+    after.sent_job = arena_copy(s->arena, after.sent_job); /* tallies outlive the record */
+    after.assigned = arena_copy(s->arena, after.assigned);
     if (e->kind == EFFECT_REDRIVEN || e->kind == EFFECT_SKIPPED)
         after.pending_job = state_pending_job(s, e->letter);
     state_save(s, &before, &after);
