@@ -211,6 +211,7 @@ static void on_done(void *context, struct kafka_batch *b, const struct kafka_res
     }
     kafka_batch_free(b);
     w->done++;
+    w->ready_before_done = w->ready;
 }
 
 static void on_txn_trouble(void *context, const struct kafka_trouble *t)

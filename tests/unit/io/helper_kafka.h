@@ -49,6 +49,7 @@ struct kafka_world {
     struct log log; /* TEST_LOG in the environment: everything */
     struct kafka_txn *txn;
     int ready, done, fenced, ended;
+    int ready_before_done; /* what `ready` was when the last batch was done */
     struct kafka_result result;
     int64_t stored[2];
     char stored_metadata[64];

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -154,6 +155,34 @@ static void an_unknown_commit_of_events_alone_goes_again(void **state)
     end(w, &a);
 }
 
+/* The loop sleeps while a batch fails and the producer is replaced: one wake brings both. The fate comes first, for `ready` asks
+ * for the next batch. */
+static void a_slow_loop_hears_the_fate_first(void **state)
+{
+    struct kafka_batch *b = kafka_batch_new();
+    struct kafka_txn_status status;
+    struct app a;
+    struct kafka_world *w = begin(&a);
+
+    (void)state;
+    rd_kafka_mock_push_request_errors(w->mock, API_END_TXN, 1, RD_KAFKA_RESP_ERR_INVALID_TXN_STATE);
+    assert_true(kafka_batch_add_record(b, &(struct kafka_output){.topic = "out", .value = SLICE("v")}));
+    kafka_txn_submit(w->txn, b);
+    for (int i = 0; i < 600; i++) {
+        struct timespec pause = {0, 100000000};
+
+        kafka_txn_status(w->txn, &status);
+        if (status.ready && status.aborted == 1)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    assert_int_equal(status.aborted, 1);
+    kafka_world_wait(w, &w->ready, 2);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(w->ready_before_done, 1);
+    end(w, &a);
+}
+
 static void retriable_errors_are_retried(void **state)
 {
     struct app a;
@@ -197,6 +226,7 @@ int main(void)
         cmocka_unit_test(a_record_over_the_clients_limit_is_blamed),
         cmocka_unit_test(an_unknown_commit_is_read_back),
         cmocka_unit_test(an_unknown_commit_of_events_alone_goes_again),
+        cmocka_unit_test(a_slow_loop_hears_the_fate_first),
         cmocka_unit_test(retriable_errors_are_retried),
         cmocka_unit_test(fenced_twice_is_the_end),
     };
