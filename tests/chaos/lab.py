@@ -63,7 +63,7 @@ class Lab:
 
     def up(self):
         for process in [b.format() for b in self.brokers]:
-            if process.wait(60):
+            if process.wait(UP_SECONDS):
                 raise RuntimeError(f"a broker's storage could not be made: see {self.folder}/broker-*/format.log")
         for server in (*self.brokers, self.registry, self.redis, self.fakes, self.proxy):
             server.start()
