@@ -1,0 +1,122 @@
+"""Redrives: each letter goes once, whatever happens to the processor; what was paid for stays paid."""
+import collections
+import random
+import time
+
+import pytest
+
+from processor import Processor, actions_of, request_job, wait_action
+from records import new_task
+from worker import wait_for
+
+
+def put_letters(world, count, **headers):
+    """Dead letters as a worker writes them; returns their ids."""
+    ids = []
+    for i in range(count):
+        task = new_task(task_id=f"{world.name}-{i}")
+        ids.append(f"{world.tasks_topic()}:0:{i}")
+        known = {"__dlq.errors.topic": world.tasks_topic(), "__dlq.errors.partition": "0", "__dlq.errors.offset": str(i),
+                 "__dlq.errors.message": "no answer", "stepmill.id": ids[i], "stepmill.task_id": task["task_id"],
+                 "stepmill.agent": "search", "stepmill.class": "rejected", "stepmill.code": "model_http_400",
+                 "stepmill.stage": "model", "stepmill.failed_at": str(int(time.time() * 1000)), "stepmill.redrives": "0",
+                 "stepmill.retryable": "false", "traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01", "mine": "kept", **headers}
+        world.writer.send(world.topic("dlq"), task["session_id"], world.encode(task), [(k, v.encode()) for k, v in known.items()])
+    world.writer.flush()
+    return ids
+
+
+def sent_letters(world):
+    """letter → how often its record lies in its topic, for whoever reads what is committed."""
+    if "tasks.search" not in world.readers:
+        world.reader("tasks.search")
+    return collections.Counter(r.header("stepmill.letter") for r in world.reader("tasks.search").all())
+
+
+def test_each_letter_goes_once_however_often_the_processor_is_killed(world, request):
+    long = request.config.getoption("--long")
+    count, kills, rate = (5000, 20, 250) if long else (400, 3, 100)
+    ids = put_letters(world, count)
+    chance = random.Random(world.name)
+    processor = Processor(world).engine()
+    wait_for("all letters are known", 60, lambda: processor.metric("stepmill_dlq_letters") >= count)
+    job = request_job(world, filter={"agent": "search"}, rate=rate)
+    wait_action(world, "job_selected", job=job, last=True)
+    for _ in range(kills):
+        time.sleep(chance.uniform(0.1, 1.5 * count / rate / kills))
+        processor.kill()
+        processor = Processor(world).engine(120)
+    wait_action(world, "job_finished", 300, job=job)
+    sent = sent_letters(world)
+    assert sent == {i: 1 for i in ids}
+    assert collections.Counter(a["letter"] for a in actions_of(world, "redriven")) == sent
+    record = world.reader("tasks.search").records[0]
+    assert record.header("mine") == "kept" and record.header("traceparent") is None and record.header("stepmill.class") is None
+    assert (record.header("stepmill.redrives"), record.header("stepmill.job")) == ("1", job)
+    processor.stop()
+
+
+@pytest.mark.parametrize("cells", ["kept", "lost"])
+def test_a_redriven_task_pays_for_the_failed_step_only(world, cells):
+    worker = world.start()
+    task = new_task('[[fake: steps=3 tools=look fail@3=400x1 answer="at last"]]')
+    world.submit(task)
+    assert world.result_of(task)["status"] == "failed"
+    world.settled()
+    letter = world.dlq.until(1)[0].header("stepmill.id")
+    assert world.dlq.records[0].header("stepmill.started_at")
+    wait_for("done", 20, lambda: world.redis.get(world.key(f"done:{task['task_id']}")))
+    if cells == "lost":
+        world.redis.delete(world.key(f"checkpoint:{task['task_id']}"), world.key(f"done:{task['task_id']}"))
+    before = {c["key"]: c["count"] for c in world.calls(task)}
+    processor = Processor(world).engine()
+    wait_for("the letter is known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 1)
+    job = request_job(world, [letter])
+    wait_action(world, "redriven", job=job)
+    world.results.until(lambda records: len(world.results.of_task(task["task_id"])) == 2, 60)
+    result = world.results.of_task(task["task_id"])[1].data
+    assert (result["status"], result["output"], result["redrives"], result["steps_used"]) == ("completed", "at last", 1, 3)
+    after = {c["key"]: c["count"] for c in world.calls(task)}
+    assert sum(after.values()) - sum(before.values()) == 1, "one model call"
+    wait_action(world, "resolved", 60, letter=letter, name="completed")
+    assert worker.wait_log("agent.checkpoint.restored") or cells == "kept"
+    processor.stop()
+
+
+def test_what_fails_again_and_again_is_parked(world):
+    world.start()
+    task = new_task("poison", max_steps=99)
+    world.submit(task)
+    processor = Processor(world).engine()
+    for redrives in range(3):
+        letter = world.dlq.until(redrives + 1, 60)[redrives]
+        assert letter.header("stepmill.redrives") == str(redrives)
+        if redrives < 2:
+            wait_for("the letter is known", 60, lambda: processor.metric("stepmill_dlq_letters") > redrives)
+            job = request_job(world, [letter.header("stepmill.id")])
+            wait_action(world, "job_finished", job=job)
+    parked, = wait_action(world, "parked", 60)
+    assert parked["letter"] == letter.header("stepmill.id")
+    job = request_job(world, [letter.header("stepmill.id")])
+    selected, = wait_action(world, "job_selected", job=job)
+    assert selected["letters"] == [] and selected["counts"] == [{"name": "parked", "n": 1}]
+    wait_action(world, "job_finished", job=job)
+    assert len(world.dlq.all()) == 3
+    processor.stop()
+
+
+def test_a_retry_comes_by_itself_and_only_so_often(world):
+    world.settings["retry"]["model_rounds"] = 1
+    world.settings["dlq"] = {"auto_redrives": 2, "retry": {"after": "1s", "jitter": "100ms"}}
+    config = world.write_config()
+    world.start(config)
+    world.one()  # the model answers others
+    task = new_task("[[fake: steps=1 fail=500]]")
+    world.submit(task)
+    processor = Processor(world, **world.settings["dlq"]).engine()
+    letters = world.dlq.until(3, 120)
+    assert [r.header("stepmill.redrives") for r in letters] == ["0", "1", "2"]
+    wait_action(world, "parked", 60, letter=letters[2].header("stepmill.id"))
+    assert [r.data["final"] for r in world.results.all() if r.data["task_id"] == task["task_id"]] == [False, False, True]
+    assert len(actions_of(world, "retry_scheduled")) == 2
+    processor.stop()
