@@ -1,0 +1,124 @@
+"""The index of dead letters: causes group, it comes back from the topics alone, foreign letters are read, a kill loses nothing."""
+import collections
+import shutil
+import sqlite3
+import struct
+
+from letters import index, letter_headers, produce, wait_letters
+from processor import Processor, write_action
+from records import new_task
+from worker import wait_for
+
+CAUSES = ["the model did not answer within {} s", "tool web_search answered {} at http://10.0.0.{}:8080/x", "bad Avro at byte {}",
+          "deadline of {} s passed", "rate limit reached for key k{}", "no JSON: unexpected token at {}",
+          "tool crm_lookup timed out after {} ms", "schema {} is not known", "budget of {} tokens used up",
+          'the context "{}" is longer than the model takes', "connection to host-{} refused", "refused the prompt of user {}@example.com"]
+STATE = "SELECT id, status, status_at, fingerprint, occurrences, sent, job, newer_id FROM letters ORDER BY id"
+GROUPS = "SELECT fingerprint, first_num, last_num FROM groups ORDER BY fingerprint"
+TALLIES = "SELECT kind, name, of, status, n FROM tallies WHERE n > 0 ORDER BY kind, name, of, status"
+HISTORY = "SELECT id, kind, at, actor, letter, grp, job FROM actions ORDER BY id"
+
+
+def everything(processor):
+    return [index(processor, query) for query in (STATE, GROUPS, TALLIES, HISTORY)]
+
+
+def twelve_causes(world, count):
+    return [(world.topic("dlq"), f"session-{i // 3}".encode(), b"x" * 100,
+             letter_headers(world, i, agent=("search", "orders")[i % 5 == 0], klass=("exhausted", "timeout", "poison")[i % 3],
+                            message=CAUSES[i % 12].format(i, i % 250)))
+            for i in range(count)]
+
+
+def decide(world, processor):
+    """What people do with letters, as records on the actions topic."""
+    letter = [row[0] for row in index(processor, "SELECT id FROM letters ORDER BY num LIMIT 10")]
+    write_action(world, kind="acknowledged", letter=letter[0])
+    write_action(world, kind="noted", letter=letter[0], detail="seen")
+    write_action(world, kind="parked", letter=letter[1], reason="wait for the fix")
+    write_action(world, kind="discarded", letter=letter[2], reason="a test")
+    write_action(world, kind="retry_scheduled", letter=letter[3], due_at=4102444800000)
+    write_action(world, kind="parked", letter=letter[4])
+    write_action(world, kind="unparked", letter=letter[4])
+    write_action(world, kind="assigned", letter=letter[5], name="ann")
+    write_action(world, kind="group_resolved", group=index(processor, "SELECT fingerprint FROM groups LIMIT 1")[0][0])
+    wait_for("the actions are folded", 30, lambda: index(processor, "SELECT count(*) FROM actions")[0][0] >= 9)
+
+
+def test_ten_thousand_of_twelve_causes_and_the_index_comes_back(world):
+    produce(twelve_causes(world, 10000))
+    first = wait_letters(Processor(world), 10000)
+    assert len(index(first, GROUPS)) == 12
+    assert index(first, "SELECT count(*), count(DISTINCT fingerprint) FROM letters") == [(10000, 12)]
+    decide(world, first)
+    before = everything(first)
+    assert collections.Counter(status for _, status, *_ in before[0]) == {0: 9996, 1: 1, 7: 1, 8: 1, 2: 1}
+    first.kill()
+    shutil.rmtree(world.folder / "index")
+    second = wait_letters(Processor(world), 10000)
+    wait_for("the actions are folded", 30, lambda: index(second, "SELECT count(*) FROM actions")[0][0] >= 9)
+    assert everything(second) == before
+    second.stop()
+    # and goes on where it was, without reading anything again
+    produce([(world.topic("dlq"), b"k", b"v", letter_headers(world, 10001))])
+    third = wait_letters(Processor(world), 10001)
+    assert third.metric("stepmill_dlq_folded_total", kind="letter") == 1
+
+
+def test_killed_again_and_again_while_it_reads(world):
+    produce(twelve_causes(world, 6000))
+    for _ in range(6):
+        processor = Processor(world)
+        processor.wait_log("dlq.index")
+        processor.kill()
+    processor = wait_letters(Processor(world), 6000)
+    assert index(processor, "SELECT count(*), sum(occurrences) FROM letters") == [(6000, 6000)]
+    assert index(processor, "SELECT sum(n) FROM tallies WHERE kind = 0") == [(6000,)]
+
+
+def foreign(world, topic):
+    text = str.encode
+    return [
+        (topic, b"k1", b"\x00", [("__connect.errors.topic", b"orders"), ("__connect.errors.partition", b"5"), ("__connect.errors.offset", b"1234"),
+                                 ("__connect.errors.connector.name", b"jdbc-sink"), ("__connect.errors.stage", b"VALUE_CONVERTER"),
+                                 ("__connect.errors.exception.class.name", b"org.apache.kafka.connect.errors.DataException"),
+                                 ("__connect.errors.exception.message", text("Zeile 7 fehlt: ä"))]),
+        (topic, b"k2", b"{}", [("kafka_dlt-original-topic", b"payments"), ("kafka_dlt-original-partition", struct.pack(">i", 7)),
+                               ("kafka_dlt-original-offset", struct.pack(">q", 9999999999)), ("kafka_dlt-original-consumer-group", b"billing"),
+                               ("kafka_dlt-exception-fqcn", b"org.springframework.kafka.listener.ListenerExecutionFailedException"),
+                               ("kafka_dlt-exception-cause-fqcn", b"java.lang.IllegalStateException"),
+                               ("kafka_dlt-exception-message", b"Listener failed")]),
+        (topic, None, b"v", [("__streams.errors.exception", b"org.apache.kafka.common.errors.SerializationException: bad"),
+                             ("__streams.errors.topic", b"clicks"), ("__streams.errors.partition", b"0"), ("__streams.errors.offset", b"42")]),
+        (topic, b"k4", None, [("__dlq.errors.topic", b"jobs"), ("__dlq.errors.partition", b"1"), ("__dlq.errors.offset", b"3"),
+                              ("__dlq.errors.group", b"share"), ("__dlq.errors.delivery.count", b"5"), ("__dlq.errors.message", b"given up")]),
+        (topic, b"k5", b"plain", []),
+    ]
+
+
+def test_letters_of_others(world):
+    topic = world.topic("foreign")
+    world.stepmill("topics", "create", config=world.write_config("foreign.yaml", topics={"dlq": topic}))
+    produce(foreign(world, topic))
+    processor = wait_letters(Processor(world, topics=[topic, world.topic("not-there")]), 5)
+    rows = index(processor, "SELECT id, family, consumer, class, code, attempts FROM letters WHERE family < 5 ORDER BY family")
+    assert rows == [("jobs:1:3", 1, "share", None, None, 5),
+                    ("orders:5:1234", 2, "jdbc-sink", "org.apache.kafka.connect.errors.DataException", "DataException", -1),
+                    ("payments:7:9999999999", 3, "billing", "java.lang.IllegalStateException", "IllegalStateException", -1),
+                    ("clicks:0:42", 4, None, "org.apache.kafka.common.errors.SerializationException", "SerializationException", -1)]
+    assert index(processor, "SELECT topic, message FROM letters WHERE family = 5") == [(None, None)]
+    assert processor.metric("stepmill_dlq_foreign_total") == 5
+
+
+def test_a_task_that_failed_and_its_steps(world):
+    """The dead letter of a worker, and what the task view knows of the task."""
+    world.start()
+    task = new_task("[[fake: steps=2 tools=look fail@2=400]]")
+    world.submit(task)
+    processor = wait_letters(Processor(world), 1)
+    assert index(processor, "SELECT task_id, agent, session_id FROM letters") == [(task["task_id"], "search", task["session_id"])]
+    wait_for("the steps are folded", 30, lambda: processor.metric("stepmill_dlq_folded_total", kind="event") >= 4)
+    with sqlite3.connect(f"file:{world.folder / 'index' / 'tasks.db'}?mode=ro", uri=True, timeout=30) as db:
+        assert db.execute("SELECT task_id, status, steps, tool_calls, last_kind FROM tasks").fetchall() == [
+            (task["task_id"], 2, 1, 1, "TaskFailed")]
+        assert [row[0] for row in db.execute("SELECT seq FROM steps ORDER BY seq")] == [0, 1, 2, 3]
