@@ -227,6 +227,7 @@ struct restore_task {
     struct slice task_id, session_id;
     int64_t started_at_ms, failed_at_ms;
     int32_t redrives;
+    bool forget; /* from the start: its steps shall not be kept */
     bool missing, found;
 };
 void restore_tasks(struct restore *x, struct restore_task *tasks, size_t n, struct arena *arena,

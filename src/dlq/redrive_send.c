@@ -256,12 +256,12 @@ void load_and_send(struct redrives *r, struct load_question *q)
     r->step.ask = ask(r->o.asks, q->fetch ? ASK_SLOW : ASK_INDEX, load_run, loaded, r, q, sizeof *q);
 }
 
-static bool may_have_cells(const struct sending *s, const struct loaded_letter *x)
+static bool may_have_cells(const struct loaded_letter *x)
 {
     const struct letter *l = &x->full.row.letter;
 
     return x->verdict == REDRIVE_FINE && l->family == LETTER_FAMILY_STEPMILL && l->task_id.len && l->session_id.at &&
-           !slice_is(l->class, "poison") && !(s->job && s->job->request.from_start);
+           !slice_is(l->class, "poison");
 }
 
 static void restore_cells(struct redrives *r)
@@ -273,12 +273,13 @@ static void restore_cells(struct redrives *r)
     for (size_t i = 0; tasks && i < s->loaded->n; i++) {
         const struct letter *l = &s->loaded->letters[i].full.row.letter;
 
-        if (may_have_cells(s, &s->loaded->letters[i]))
+        if (may_have_cells(&s->loaded->letters[i]))
             tasks[n++] = (struct restore_task){.task_id = arena_copy(r->step.arena, l->task_id),
                                                .session_id = arena_copy(r->step.arena, l->session_id),
                                                .started_at_ms = l->started_at_ms,
                                                .failed_at_ms = l->failed_at_ms,
-                                               .redrives = l->redrives};
+                                               .redrives = l->redrives,
+                                               .forget = s->job && s->job->request.from_start};
     }
     if (arena_failed(r->step.arena))
         step_end(r, AGAIN_MS);

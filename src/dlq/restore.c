@@ -37,11 +37,11 @@ static void end(struct restore *x, bool fine)
     x->done(x->ctx, fine);
 }
 
-static struct slice key_of(const struct restore *x, struct slice task_id, struct buf *room)
+static struct slice key_of(const struct restore *x, const char *name, struct slice task_id, struct buf *room)
 {
     buf_clear(room);
     buf_put_text(room, x->redrives->config->redis.prefix);
-    buf_put_text(room, "checkpoint:");
+    buf_put_text(room, name);
     buf_put_slice(room, task_id);
     return buf_slice(room);
 }
@@ -81,9 +81,11 @@ static void put_back(struct restore *x, const struct restore_task *t, const stru
         args[n++] = arena_copy(h->arena, buf_slice(&value));
         buf_free(&value);
     }
-    if (arena_failed(h->arena))
+    if (arena_failed(h->arena)) {
+        x->outage = true;
         return;
-    key = key_of(x, t->task_id, &text);
+    }
+    key = key_of(x, "checkpoint:", t->task_id, &text);
     x->answers++;
     redis_eval(x->redis, x->script, (struct ticket){x->number, 0}, stored, x, &key, 1, args, n);
 }
@@ -196,7 +198,7 @@ static void counted(void *ctx, struct ticket ticket, const struct redis_answer *
         return;
     x->outage = x->outage || failed(answer->error);
     if (!failed(answer->error))
-        x->tasks[ticket.attempt].missing = redis_integer(answer->value) == 0;
+        x->tasks[ticket.attempt].missing = !x->tasks[ticket.attempt].forget && redis_integer(answer->value) == 0;
     if (--x->answers > 0)
         return;
     if (x->outage)
@@ -205,12 +207,23 @@ static void counted(void *ctx, struct ticket ticket, const struct redis_answer *
         look_into_events(x);
 }
 
+/* From the start: cells and claims go, and the worker finds a task that failed without a trace of its steps (DELIVERY §3, row d).
+ * It has ended, for nothing newer than its letter is known; if the record is never sent, its events still hold the steps. */
+static void look_or_forget(struct restore *x, size_t i)
+{
+    const struct restore_task *t = &x->tasks[i];
+    const struct ticket ticket = {x->number, (uint32_t)i};
+    char cells[512], claims[512];
+    struct buf cells_key = BUF_IN(cells), claims_key = BUF_IN(claims);
+    struct slice args[] = {t->forget ? SLICE("UNLINK") : SLICE("HLEN"), key_of(x, "checkpoint:", t->task_id, &cells_key),
+                           key_of(x, "claims:", t->task_id, &claims_key)};
+
+    redis_call(x->redis, ticket, counted, x, args, t->forget ? 3 : 2);
+}
+
 void restore_tasks(struct restore *x, struct restore_task *tasks, size_t n, struct arena *arena,
                    void (*done)(void *ctx, bool fine), void *ctx)
 {
-    char room[512];
-    struct buf text = BUF_IN(room);
-
     x->number++;
     x->tasks = tasks;
     x->n = x->answers = n;
@@ -223,8 +236,7 @@ void restore_tasks(struct restore *x, struct restore_task *tasks, size_t n, stru
         return;
     }
     for (size_t i = 0; i < n; i++)
-        redis_call(x->redis, (struct ticket){x->number, (uint32_t)i}, counted, x,
-                   (struct slice[]){SLICE("HLEN"), key_of(x, tasks[i].task_id, &text)}, 2);
+        look_or_forget(x, i);
 }
 
 void restore_cancel(struct restore *x)
