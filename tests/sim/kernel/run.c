@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -68,7 +69,8 @@ static bool run_history(const struct settings *s, uint64_t seed, unsigned second
 {
     struct history_outcome outcome;
 
-    alarm(seconds);
+    /* Of CPU time: on a busy machine a history may take minutes. */
+    setitimer(ITIMER_PROF, &(struct itimerval){.it_value = {.tv_sec = seconds}}, NULL);
     r->running = seed;
     history_run(
         &(struct history_options){
