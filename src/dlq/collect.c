@@ -144,6 +144,8 @@ static void on_notice(void *ctx)
     struct collect *c = ctx;
     struct news news;
     struct check *checked;
+    struct error why;
+    char detail[sizeof c->trouble_detail];
     bool reached, made, trouble;
 
     pthread_mutex_lock(&c->lock);
@@ -156,6 +158,8 @@ static void on_notice(void *ctx)
     c->made_told = c->made_told || made;
     trouble = failed(c->trouble) && !c->trouble_told;
     c->trouble_told = c->trouble_told || trouble;
+    why = c->trouble;
+    memcpy(detail, c->trouble_detail, sizeof detail);
     pthread_mutex_unlock(&c->lock);
     if (made)
         c->options.events.made(c->options.ctx);
@@ -170,7 +174,7 @@ static void on_notice(void *ctx)
         callback(c->reached_ctx);
     }
     if (trouble)
-        c->options.events.trouble(c->options.ctx, c->trouble, c->trouble_detail);
+        c->options.events.trouble(c->options.ctx, why, detail);
 }
 
 void collect_reach(struct collect *c, void (*reached)(void *ctx), void *ctx)
