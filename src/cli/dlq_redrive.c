@@ -39,8 +39,6 @@ static json_t *selection(struct cli *cli, struct redrive_arguments *r)
     json_decref(filter);
     if (body && r->cap)
         json_object_set_new(body, "cap", json_integer(r->cap));
-    if (body && r->from_start)
-        json_object_set_new(body, "from_start", json_true());
     return body;
 }
 
@@ -98,6 +96,8 @@ static int start_job(struct dlq_client *c, const struct redrive_arguments *r, js
     char id[64];
 
     json_object_set_new(body, "reason", json_string(r->a.reason));
+    if (r->from_start)
+        json_object_set_new(body, "from_start", json_true());
     if (r->rate)
         json_object_set_new(body, "rate", json_integer(r->rate));
     if (r->canary)

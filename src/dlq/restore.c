@@ -146,6 +146,8 @@ static void scanned(void *ctx, uint64_t ticket, void *question, struct answer *a
     struct restore *x = ctx;
     struct scan_question *q = question;
     const struct scan_task *found = a->result;
+    struct slice example = {NULL, 0};
+    uint64_t lost = 0;
     bool pending = false;
 
     (void)ticket;
@@ -160,12 +162,13 @@ static void scanned(void *ctx, uint64_t ticket, void *question, struct answer *a
         struct restore_task *t = q->tasks[i];
 
         restore_one(x, t, &found[i], &pending);
-        if (!t->found && !pending) {
-            x->redrives->status.not_restored++;
-            log_warn(x->redrives->o.log, "dlq.cells_lost", LOG_SLICE("task_id", t->task_id),
-                     LOG_TEXT("action", "neither Redis nor agent.events holds all its steps: it runs from its beginning"));
-        }
+        if (!t->found && !pending && !lost++)
+            example = t->task_id;
     }
+    x->redrives->status.not_restored += lost;
+    if (lost)
+        log_warn(x->redrives->o.log, "dlq.cells_lost", LOG_INT("tasks", lost), LOG_SLICE("task_id", example),
+                 LOG_TEXT("action", "neither Redis nor agent.events holds all their steps: they run from their beginning"));
     x->outage = x->outage || pending;
     if (--x->answers == 0)
         end(x, !x->outage);

@@ -5,16 +5,16 @@ import time
 
 import pytest
 
-from processor import Processor, actions_of, request_job, wait_action
+from processor import Processor, actions_of, request_job, wait_action, write_action
 from records import new_task
 from worker import wait_for
 
 
-def put_letters(world, count, **headers):
+def put_letters(world, count, prompt="Do it.", **headers):
     """Dead letters as a worker writes them; returns their ids."""
     ids = []
     for i in range(count):
-        task = new_task(task_id=f"{world.name}-{i}")
+        task = new_task(prompt, task_id=f"{world.name}-{i}")
         ids.append(f"{world.tasks_topic()}:0:{i}")
         known = {"__dlq.errors.topic": world.tasks_topic(), "__dlq.errors.partition": "0", "__dlq.errors.offset": str(i),
                  "__dlq.errors.message": "no answer", "stepmill.id": ids[i], "stepmill.task_id": task["task_id"],
@@ -56,6 +56,25 @@ def test_each_letter_goes_once_however_often_the_processor_is_killed(world, requ
     processor.stop()
 
 
+def test_values_that_the_index_does_not_hold_go_whole(world):
+    """One that is larger than dlq.value_max, and one that did not fit into its letter."""
+    task = new_task("x" * 5000)
+    (partition, offset), = world.submit(task)
+    kept, = put_letters(world, 1, prompt="y" * 5000)
+    omitted = f"{world.tasks_topic()}:{partition}:{offset}"
+    known = {"__dlq.errors.topic": world.tasks_topic(), "__dlq.errors.partition": str(partition), "__dlq.errors.offset": str(offset),
+             "stepmill.id": omitted, "stepmill.task_id": task["task_id"], "stepmill.agent": "search", "stepmill.class": "rejected",
+             "stepmill.value_omitted": "size=5000", "stepmill.redrives": "0"}
+    world.writer.send(world.topic("dlq"), task["session_id"], None, [(k, v.encode()) for k, v in known.items()])
+    world.writer.flush()
+    processor = Processor(world, value_max="1KiB").engine()
+    wait_for("the letters are known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 2)
+    wait_action(world, "job_finished", job=request_job(world, [kept, omitted]))
+    found = {r.header("stepmill.letter"): r.data["prompt"] for r in world.reader("tasks.search").all()}
+    assert (found[kept], found[omitted]) == ("y" * 5000, "x" * 5000)
+    processor.stop()
+
+
 @pytest.mark.parametrize("cells", ["kept", "lost"])
 def test_a_redriven_task_pays_for_the_failed_step_only(world, cells):
     worker = world.start()
@@ -83,6 +102,41 @@ def test_a_redriven_task_pays_for_the_failed_step_only(world, cells):
     processor.stop()
 
 
+def test_from_the_start_means_that_no_step_is_kept(world):
+    world.start()
+    task = new_task('[[fake: steps=3 tools=look fail@3=400x1 answer="at last"]]')
+    world.submit(task)
+    world.result_of(task)
+    world.settled()
+    letter = world.dlq.until(1)[0].header("stepmill.id")
+    wait_for("done", 20, lambda: world.redis.get(world.key(f"done:{task['task_id']}")))
+    before = sum(c["count"] for c in world.calls(task))
+    processor = Processor(world).engine()
+    wait_for("the letter is known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 1)
+    request_job(world, [letter], from_start=True)
+    world.results.until(lambda records: len(world.results.of_task(task["task_id"])) == 2, 60)
+    assert world.results.of_task(task["task_id"])[1].data["status"] == "completed"
+    assert sum(c["count"] for c in world.calls(task)) - before == 5, "three model calls and two of the tool"
+    processor.stop()
+
+
+def test_a_canary_that_fails_pauses_the_job(world):
+    world.start()
+    tasks = [new_task("[[fake: steps=1 fail=400]]") for _ in range(6)]
+    world.submit(*tasks)
+    letters = [r.header("stepmill.id") for r in world.dlq.until(6, 60)]
+    processor = Processor(world).engine()
+    wait_for("the letters are known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 6)
+    job = request_job(world, letters, canary=2)
+    paused, = wait_action(world, "job_paused", job=job)
+    assert paused["name"] == "canary"
+    assert len(actions_of(world, "redriven", job=job)) == 2
+    write_action(world, kind="job_resumed", job=job)
+    wait_action(world, "job_finished", job=job)
+    assert sorted(a["letter"] for a in actions_of(world, "redriven", job=job)) == sorted(letters)
+    processor.stop()
+
+
 def test_what_fails_again_and_again_is_parked(world):
     world.start()
     task = new_task("poison", max_steps=99)
@@ -106,7 +160,7 @@ def test_what_fails_again_and_again_is_parked(world):
 
 
 def test_a_retry_comes_by_itself_and_only_so_often(world):
-    world.settings["retry"]["model_rounds"] = 1
+    world.settings["retry"]["model"]["rounds"] = 1
     world.settings["dlq"] = {"auto_redrives": 2, "retry": {"after": "1s", "jitter": "100ms"}}
     config = world.write_config()
     world.start(config)

@@ -1,0 +1,72 @@
+"""Alerts: each new cause is told once, over restarts too, and is told to be resolved."""
+import hashlib
+import hmac
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from processor import Processor, actions_of, wait_action, write_action
+from records import new_task
+from worker import wait_for
+
+
+@pytest.fixture
+def receiver():
+    """Takes what is posted; the first call of each path is refused."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            refused = self.path not in server.refused
+            server.refused.add(self.path)
+            if not refused:
+                server.calls.append((self.path, dict(self.headers), body))
+            self.send_response(500 if refused else 202)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.calls, server.refused = [], set()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def calls_of(receiver, path):
+    return [(headers, json.loads(body)) for called, headers, body in receiver.calls if called == path]
+
+
+def test_a_new_cause_is_told_once_and_its_end_too(world, receiver):
+    url = f"http://127.0.0.1:{receiver.server_port}"
+    alerts = {"alerts": {"pagerduty": {"url": f"{url}/pagerduty", "key": "a-key"}, "slack": {"url": f"{url}/slack"},
+                         "webhook": {"url": f"{url}/webhook", "secret": "shared"}}, "public_url": "https://dlq.example.com"}
+    world.start()
+    world.submit(*(new_task("[[fake: steps=1 fail=400]]") for _ in range(3)))
+    letters = [r.header("stepmill.id") for r in world.dlq.until(3, 60)]
+    group = world.dlq.records[0].header("stepmill.fingerprint")
+    processor = Processor(world, **alerts).engine()
+    wait_action(world, "alerted", 120, count=3)
+    assert {(a["group"], a["name"], a["detail"]) for a in actions_of(world, "alerted")} == {
+        (group, sink, "new") for sink in ("pagerduty", "slack", "webhook")}
+    (_, event), = calls_of(receiver, "/pagerduty")
+    assert (event["event_action"], event["dedup_key"], event["routing_key"]) == ("trigger", f"stepmill-dlq-{group}", "a-key")
+    (headers, _), = calls_of(receiver, "/webhook")
+    body, = (body for path, _, body in receiver.calls if path == "/webhook")
+    expected = hmac.new(b"shared", headers["X-Stepmill-Timestamp"].encode() + b"." + body, hashlib.sha256).hexdigest()
+    assert headers["X-Stepmill-Signature"] == f"sha256={expected}"
+
+    processor.stop()
+    processor = Processor(world, **alerts).engine()
+    time.sleep(5)
+    assert len(receiver.calls) == 3, "a restart tells nothing again"
+    for letter in letters:
+        write_action(world, kind="discarded", letter=letter, reason="e2e")
+    wait_for("the end is told", 60, lambda: [e["event_action"] for _, e in calls_of(receiver, "/pagerduty")] == ["trigger", "resolve"])
+    processor.stop()
