@@ -35,7 +35,8 @@ struct api_options {
 /* Listens from here on. Errors: those of http_server_new and access_new; config not_loopback (dlq.listen is not this machine's
  * own and dlq.access.remote is not set). All in the options outlives it. */
 MUST_CHECK struct error api_new(const struct api_options *options, struct api **out);
-/* Ends all calls and streams. NULL is fine. */
+/* Ends all calls and streams. After asks_free (its questions read the calls), before redrives_free, registry_free and
+ * http_client_free. NULL is fine. */
 void api_free(struct api *api);
 unsigned api_port(const struct api *api);
 

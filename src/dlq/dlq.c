@@ -243,11 +243,11 @@ static void every_second(void *ctx)
 static void dlq_free(struct dlq *d)
 {
     loop_timer_cancel(&d->second_timer);
-    api_free(d->api);
-    d->api = NULL; /* what is told from here on has no ear */
     collect_free(d->collect);
     tasks_collect_free(d->tasks);
     asks_free(d->asks);
+    api_free(d->api); /* its calls wait for their questions */
+    d->api = NULL;
     redrives_free(d->redrives);
     registry_free(d->registry);
     http_client_free(d->http);
