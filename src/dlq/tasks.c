@@ -349,7 +349,7 @@ struct error tasks_trim(struct tasks *t, int64_t now_ms, size_t limit, bool *mor
     st = database_prepare(
         t->db, "INSERT INTO old SELECT task_id FROM tasks WHERE num < ?1 OR num <= (SELECT num FROM tasks ORDER BY num "
                "LIMIT 1 OFFSET ?2) ORDER BY num LIMIT ?3");
-    statement_int(st, 1, (now_ms - t->options.keep_ms) << TASKS_TIME_SHIFT);
+    statement_int(st, 1, task_num_at(now_ms - t->options.keep_ms));
     if (over > 0)
         statement_int(st, 2, over - 1);
     else

@@ -8,6 +8,14 @@
 
 enum { TASKS_TIME_SHIFT = 21 };
 
+/* The numbers of this ms begin here. */
+static inline int64_t task_num_at(int64_t ms)
+{
+    const int64_t max = (INT64_C(1) << (63 - TASKS_TIME_SHIFT)) - 1;
+
+    return (ms < 0 ? 0 : ms > max ? max : ms) << TASKS_TIME_SHIFT;
+}
+
 struct tasks {
     struct database *db;
     struct tasks_options options;

@@ -68,8 +68,8 @@ static void put_query(const struct task_filter *f, struct buf *sql)
 struct error tasks_list(struct tasks *t, const struct task_filter *f, int64_t cursor, size_t limit, struct arena *arena,
                         struct task_page *page)
 {
-    int64_t low = f->from_ms > 0 ? (f->from_ms << TASKS_TIME_SHIFT) - 1 : 0;
-    int64_t high = f->to_ms > 0 ? f->to_ms << TASKS_TIME_SHIFT : INT64_MAX;
+    int64_t low = f->from_ms > 0 ? task_num_at(f->from_ms) - 1 : 0;
+    int64_t high = f->to_ms > 0 ? task_num_at(f->to_ms) : INT64_MAX;
     struct task_row *rows = arena_alloc(arena, (limit + 1) * sizeof *rows);
     char room[1024];
     struct buf sql = BUF_IN(room);
@@ -161,8 +161,8 @@ struct error tasks_ended(struct tasks *t, struct slice agent, int64_t from_ms, i
 
     _Static_assert(TASK_COMPLETED == 1 && TASK_FAILED == 2 && TASK_CANCELLED == 3, "the numbers above");
     statement_text(st, 1, agent);
-    statement_int(st, 2, from_ms << TASKS_TIME_SHIFT);
-    statement_int(st, 3, to_ms << TASKS_TIME_SHIFT);
+    statement_int(st, 2, task_num_at(from_ms));
+    statement_int(st, 3, task_num_at(to_ms));
     *ended = *failed = 0;
     if (statement_step(st)) {
         *ended = statement_int_at(st, 0);

@@ -52,7 +52,7 @@ static int64_t number_of(struct slice task_id, int64_t ms)
 
     for (size_t i = 0; i < task_id.len; i++)
         hash = (hash ^ (unsigned char)task_id.at[i]) * UINT64_C(0x100000001b3);
-    return ms << TASKS_TIME_SHIFT | ((int64_t)((hash ^ hash >> 32) & (uint64_t)mask) | 1);
+    return task_num_at(ms) | ((int64_t)((hash ^ hash >> 32) & (uint64_t)mask) | 1);
 }
 
 void tasks_sum_up(struct tasks *t, struct slice task_id)

@@ -96,7 +96,7 @@ static void set_up(struct database *d, const struct database_options *o)
              (long long)(cache / 1024), (long long)o->map_bytes);
     database_run(d, sql);
     if (o->role == DATABASE_WRITER)
-        database_run(d, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;");
+        database_run(d, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 10000; PRAGMA journal_size_limit = 67108864;");
     else
         database_run(d, "PRAGMA query_only = 1;");
 }
