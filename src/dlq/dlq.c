@@ -9,8 +9,8 @@ enum {
     STOP_MS = 8000, /* for the transaction under way */
     ROUTES_MAX = 8,
     SECOND_MS = 1000,
-    WRITER_CACHE = 192 * 1024 * 1024,
-    READER_CACHE = 16 * 1024 * 1024,
+    WRITER_CACHE = 128 * 1024 * 1024,
+    READER_CACHE = 32 * 1024 * 1024,
     TASKS_CACHE = 32 * 1024 * 1024,
     FIELDS_MAX = 2000,
 };

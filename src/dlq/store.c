@@ -120,8 +120,7 @@ static struct error open_file(struct store *s, char *detail, size_t room)
 {
     return database_open(&(struct database_options){.path = s->path,
                                                     .role = s->writer ? DATABASE_WRITER : DATABASE_READER,
-                                                    .cache_bytes = s->options.cache_bytes,
-                                                    .map_bytes = s->writer ? 0 : INT64_C(4) << 30},
+                                                    .cache_bytes = s->options.cache_bytes},
                          &s->db, detail, room);
 }
 

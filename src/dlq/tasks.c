@@ -42,11 +42,8 @@ static struct tasks *tasks_new(const struct tasks_options *options)
 
 static struct error open_file(struct tasks *t, enum database_role role, char *detail, size_t room)
 {
-    return database_open(&(struct database_options){.path = t->path,
-                                                    .role = role,
-                                                    .cache_bytes = t->options.cache_bytes,
-                                                    .map_bytes = role == DATABASE_READER ? INT64_C(2) << 30 : 0},
-                         &t->db, detail, room);
+    return database_open(&(struct database_options){.path = t->path, .role = role, .cache_bytes = t->options.cache_bytes}, &t->db,
+                         detail, room);
 }
 
 static int64_t number_of(struct tasks *t, const char *sql)
