@@ -50,12 +50,12 @@ static void ask_ends(struct reading *r, uint64_t wanted)
     r->ntargets = 0;
     r->targets = calloc(n, sizeof *r->targets);
     for (size_t i = 0; r->targets && i < n; i++) {
-        int64_t oldest, next;
+        int64_t end;
 
-        error = kafka_follow_ends(r->follow, r->actions_topic, (int32_t)i, ASK_TIMEOUT_MS, &oldest, &next);
+        error = kafka_follow_written(r->follow, r->actions_topic, (int32_t)i, ASK_TIMEOUT_MS, &end);
         if (failed(error))
             return;
-        r->targets[r->ntargets++] = (struct target){(int32_t)i, next};
+        r->targets[r->ntargets++] = (struct target){(int32_t)i, end};
     }
     if (r->targets)
         r->asked = wanted;
