@@ -107,14 +107,17 @@ static struct error run_page(struct ask_place *place, void *question, struct ans
                                "attempts,redrives,group,trace_id\r\n");
     for (size_t i = 0; !failed(e) && i < page.n; i++) {
         struct buf *b = &a->body;
+        size_t end = b->len;
 
         if (x->csv) {
             put_line(b, &page.rows[i]);
             continue;
         }
-        if (b->len)
-            b->at[b->len - 1] = '['; /* so that no comma comes between two lines */
+        if (end)
+            b->at[end - 1] = '['; /* so that no comma comes between two lines */
         e = put_json_line(place, c, &page.rows[i], a);
+        if (end)
+            b->at[end - 1] = '\n';
     }
     if (failed(e))
         return e;
