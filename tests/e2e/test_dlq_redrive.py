@@ -161,14 +161,18 @@ def test_what_fails_again_and_again_is_parked(world):
 
 def test_a_retry_comes_by_itself_and_only_so_often(world):
     world.settings["retry"]["model"]["rounds"] = 1
-    world.settings["dlq"] = {"auto_redrives": 2, "retry": {"after": "1s", "jitter": "100ms"}}
+    world.settings["dlq"] = {"auto_redrives": 2, "retry": {"after": "1s", "jitter": "100ms", "failure_percent": 100}}
     config = world.write_config()
     world.start(config)
-    world.one()  # the model answers others
     task = new_task("[[fake: steps=1 fail=500]]")
     world.submit(task)
     processor = Processor(world, **world.settings["dlq"]).engine()
-    letters = world.dlq.until(3, 120)
+
+    def enough(letters):
+        world.submit(new_task())  # the model answers others, else a task waits rather than fail
+        return len(letters) >= 3
+
+    letters = world.dlq.until(enough, 120)
     assert [r.header("stepmill.redrives") for r in letters] == ["0", "1", "2"]
     wait_action(world, "parked", 60, letter=letters[2].header("stepmill.id"))
     assert [r.data["final"] for r in world.results.all() if r.data["task_id"] == task["task_id"]] == [False, False, True]
