@@ -114,7 +114,9 @@ class Load:
         world = self.world
         world.settled(60)
         world.results.all()
-        assert self.done() == Counter(list(self.tasks)), "one result per task"
+        done = self.done()
+        assert set(done) == set(self.tasks), f"without a result: {sorted(set(self.tasks) - set(done))[:10]}"
+        assert not (twice := sorted(t for t, n in done.items() if n > 1)), f"{len(twice)} have more than one result: {twice[:10]}"
         assert not world.dlq.all()
         histories, sessions = events_by_task(world.events.all()), defaultdict(list)
         for r in self.results:

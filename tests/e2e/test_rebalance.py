@@ -65,7 +65,8 @@ def test_workers_join_and_leave_under_load(world, pytestconfig):
 @pytest.mark.timeout(300 * TIME_FACTOR)
 def test_a_rolling_restart_of_three_workers(world, end):
     """Each comes back under its old transactional id, so that what it left open is aborted at once. Measured: gap 1.2 s after SIGTERM,
-    6.3 s after kill -9 (the group waits for its session), with 22 of 4,734 calls made again."""
+    6.3 s after kill -9 (the group waits for its session), with 22 of 4,734 calls made again. Under the address sanitizer on a machine
+    with a load of 50 it found 37 results sent twice: two batches were mixed up when the producer was replaced and the loop slow."""
     workers = [world.start() for _ in range(3)]
     share(workers)
     with Load(world, every=0.1, prompt=WORK) as load:
