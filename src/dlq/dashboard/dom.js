@@ -75,7 +75,7 @@ export function tick() {
 const NAMES = { retry_waiting: "retry waiting", failed_again: "failed again" };
 export const words = (name) => NAMES[name] || String(name ?? "").replaceAll("_", " ");
 export const STATUSES = ["open", "acknowledged", "retry_waiting", "redriving", "redriven", "failed_again", "resolved", "parked", "discarded"];
-export const UNFINISHED = ["open", "acknowledged", "retry_waiting", "redriving", "redriven", "parked"];
+export const UNFINISHED = ["open", "acknowledged", "retry_waiting", "redriving", "parked"];
 
 export const badge = (status) => el("span", { class: `badge s-${status}` }, el("i", { "aria-hidden": "true" }), words(status));
 

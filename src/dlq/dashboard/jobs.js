@@ -40,11 +40,14 @@ function controls(app, job, done) {
 export function progress(app, id, first) {
     const node = el("div", { class: "dry", "aria-live": "polite", "data-job": id });
     let ended = false;
+    const moving = el("div"), still = el("p", { class: "gap" });
     const draw = (job) => {
         ended = ENDED.includes(job.state);
+        show(moving, el("b", {}, badge(job.state)), meter(job), el("p", {}, figures(job)));
+        if (node.dataset.state === job.state) return; // the buttons stay: one of them may have the focus
         node.dataset.state = job.state;
-        show(node, el("b", {}, badge(job.state)), meter(job), el("p", {}, figures(job)), el("p", { class: "gap" }, controls(app, job, load), " ",
-            el("a", { href: link("letters", { job: id, status: [] }) }, "its letters")));
+        show(still, controls(app, job, load), " ", el("a", { href: link("letters", { job: id, status: "all" }) }, "its letters"));
+        show(node, moving, still);
     };
     async function load() {
         try {

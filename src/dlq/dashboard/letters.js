@@ -51,7 +51,7 @@ function row(l, state, chosen, choose) {
         el("td", { class: "num", title: clock(l.failed_at) }, age(l.failed_at)), el("td", {}, badge(l.status), l.due_at && el("span", { class: "dim" }, " ", age(l.due_at))),
         el("td", { class: "cut" }, filter("agent", l.agent)), el("td", { class: "cut" }, filter("class", l.class), l.code && l.code !== l.class && el("span", { class: "dim" }, ` ${l.code}`)),
         el("td", { class: "wide", title: l.message || "" }, el("a", { class: "plain open", href: link(["letter", l.id]) }, l.message || l.code || l.id)),
-        el("td", { class: "cut mono", title: l.task_id || l.id }, l.task_id || "–"), el("td", { class: "cut mono", title: source(l) }, source(l)),
+        el("td", { class: "cut mono", title: l.task_id || l.id }, l.task_id || "–"), el("td", { class: "cut tail mono", title: source(l) }, el("bdi", {}, source(l))),
         el("td", { class: "num" }, l.attempts ?? "–"), el("td", { class: "num" }, l.redrives + l.sent || el("span", { class: "dim" }, "0")), el("td", { class: "num" }, bytes(l.value_size)),
         el("td", { class: "cut" }, l.assigned || el("span", { class: "dim" }, "–")));
 }
