@@ -85,7 +85,7 @@ export function bars(items, linkOf, limit = 8) {
     const most = Math.max(1, ...items.map((item) => item.n));
     return el("ul", { class: "bars" }, items.slice(0, limit).map((item) => {
         const fill = el("i", { "aria-hidden": "true" });
-        fill.style.width = `${Math.max(0.5, (item.n / most) * 100)}%`;
+        fill.style.width = `${Math.max(0.5, (item.n / most) * 90)}%`;
         return el("li", {}, el("a", { href: linkOf(item.name) }, el("span", { class: "name", title: item.name }, item.name), el("span", { class: "n" }, count(item.n)), fill));
     }), items.length > limit && el("li", { class: "dim more" }, `and ${count(items.length - limit)} more`));
 }
