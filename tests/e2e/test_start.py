@@ -27,7 +27,7 @@ def behind_a_proxy(kind):
 
 def said_again_and_again(worker, what, **fields):
     """The newest line that says so."""
-    lines = worker.wait_log("worker.waiting", 3 * EVERY, 2, **{"for": what}, **fields)
+    lines = worker.wait_log("worker.waiting", 6 * EVERY, 2, **{"for": what}, **fields)
     times = [calendar.timegm(time.strptime(line["time"][:19], "%Y-%m-%dT%H:%M:%S")) for line in lines[-2:]]
     assert times[1] - times[0] <= EVERY + 1, "every few seconds"
     return lines[-1]

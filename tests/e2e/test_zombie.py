@@ -72,6 +72,7 @@ def stop_inside_a_transaction(ends, worker):
     for _ in range(200):
         worker.signal(signal.SIGSTOP)
         if ends.stuck():
+            time.sleep(1)  # what it sent is on its way to Redis and to the fakes, which count it when they come to it
             return
         worker.signal(signal.SIGCONT)
         time.sleep(0.013)
