@@ -133,6 +133,7 @@ class Run:
                 lab.note(f"Kafka is not there yet: {e}")
         lab.note("the services did not all come back")
 
+    def drain(self, deadline):
         lab, last = self.lab, "nothing was seen"
         calm, moved, stuck_since = 0, {}, time.time()
         while time.time() < min(deadline, stuck_since + DRAIN_SECONDS):
