@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from dashboard_server import Fake, State, make
+
+from places import TIME_FACTOR
 from worker import wait_for
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -275,6 +277,6 @@ def test_100_000_letters(page_of):
             look();
         });""")
     print(f"a page of 100 letters is drawn in {drawn:.0f} ms")
-    assert drawn < 100 * float(os.environ.get("STEPMILL_TIME_FACTOR") or 1)
+    assert drawn < 100 * TIME_FACTOR
     page.wait(".foot button", "Next page").click()
     wait_for("the cursor is in the URL", 10, lambda: "cursor=" in page.driver.current_url)

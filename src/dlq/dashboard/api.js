@@ -121,6 +121,7 @@ async function listen(stop) {
 }
 
 let stopper = null;
+export const watching = () => stopper !== null;
 export function unwatch() {
     if (stopper) stopper.abort();
     stopper = null;

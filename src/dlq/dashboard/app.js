@@ -1,5 +1,5 @@
 /* Starts the dashboard: who we are, the bar at the top, which view is shown, keys, and the live connection. */
-import { get, live, token, unwatch, watch } from "./api.js";
+import { get, live, token, unwatch, watch, watching } from "./api.js";
 import { button, el, empty, show, tick } from "./dom.js";
 import { dialog } from "./dialog.js";
 import { go, here, link } from "./route.js";
@@ -141,6 +141,18 @@ async function start() {
     watch();
 }
 
+/* A browser has six connections per host: a tab that nobody looks at gives its stream back, and asks anew when it is seen. */
+function onSight(hidden) {
+    if (!app.me) return;
+    if (hidden) unwatch();
+    else if (!watching()) {
+        watch();
+        if (view && view.refresh) view.refresh();
+    }
+}
+addEventListener("pagehide", () => onSight(true));
+addEventListener("pageshow", () => onSight(false));
+document.addEventListener("visibilitychange", () => onSight(document.hidden));
 live.addEventListener("up", onUp);
 live.addEventListener("down", onDown);
 live.addEventListener("refused", (e) => failed(e.detail));

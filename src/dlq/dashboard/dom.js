@@ -98,7 +98,7 @@ export function copier(text, what) {
 
 /* dt/dd pairs; those without a value are left out. */
 export const facts = (pairs) => el("dl", { class: "facts" }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
-    .map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+    .map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 
 export const empty = (title, text, ...more) => el("div", { class: "empty" }, el("h2", {}, title), text && el("p", {}, text), more);
 
