@@ -70,6 +70,7 @@ static void ours(void **state)
                                         .attempts = 9,
                                         .first_failed_at_ms = 1767225500000,
                                         .failed_at_ms = 1767225600123,
+                                        .started_at_ms = 1767225400000,
                                         .redrives = 1,
                                         .retryable = true,
                                         .worker = SLICE("host-1 (1)"),
@@ -103,7 +104,7 @@ static void ours(void **state)
     assert_int_equal(l.step, 2);
     assert_int_equal(l.attempts, 9);
     assert_int_equal(l.redrives, 1);
-    assert_true(l.first_failed_at_ms == 1767225500000 && l.failed_at_ms == 1767225600123 && l.started_at_ms == -1);
+    assert_true(l.first_failed_at_ms == 1767225500000 && l.failed_at_ms == 1767225600123 && l.started_at_ms == 1767225400000);
     assert_true(l.retryable);
     assert_int_equal(l.schema_id, 7);
     assert_text(l.trace_id, "4bf92f3577b34da6a3ce929d0e0e4736");
