@@ -57,7 +57,7 @@ static inline void metric_add(struct metric *s, double n) { s->value += n; } /* 
 static inline void metric_set(struct metric *s, double v) { s->value = v; }  /* gauge; a counter that is kept elsewhere */
 /* Gauges: every series of the family shows 0 until it is set again, so that what is no more does not stay. */
 void metrics_zero(struct metric_family *f);
-void metric_observe(struct metric *s, double v);                             /* histogram, in the unit its name says */
+void metric_observe(struct metric *s, double v); /* histogram, in the unit its name says */
 
 /* `refresh` runs before each metrics_write: to set gauges that are read from elsewhere. At most 16 (BUG). */
 void metrics_on_write(struct metrics *m, void (*refresh)(void *ctx), void *ctx);
