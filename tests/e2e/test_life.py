@@ -145,8 +145,8 @@ def test_probes_say_what_is_well(world):
     for path in ("/livez", "/health"):
         status, text = worker.get(path)
         assert (status, json.loads(text)) == (200, {"status": "alive"})
-    for path in ("/readyz", "/ready"):
-        status, text = worker.get(path)
+    for path in ("/readyz", "/ready"):  # between joining and the partitions that come with it, it is unready for an instant
+        status, text = wait_for(path, 5, lambda path=path: (answer := worker.get(path))[0] == 200 and answer)
         detail = json.loads(text)
         assert (status, detail["status"]) == (200, "ready")
         assert all(detail["dependencies"][name]["ok"] for name in ("kafka", "redis", "schema_registry"))
