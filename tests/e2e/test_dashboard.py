@@ -272,7 +272,7 @@ def test_policy_refuses_inline_script(page_of):
     assert said == "TypeError"
 
 
-def test_100_000_letters(page_of):
+def test_100_000_letters(page_of, pytestconfig):
     page = page_of(State(100000))
     page.open("letters?status=all")
     page.wait("#total", "10,000 letters and more")
@@ -280,7 +280,6 @@ def test_100_000_letters(page_of):
     # The quickest of five: the machine may be busy, and what is asked is what drawing costs.
     drawn = min(page.driver.execute_async_script(DRAW) for _ in range(5))
     print(f"a page of 100 letters is drawn in {drawn:.0f} ms (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors)")
-    if os.getloadavg()[0] <= os.cpu_count():  # else the figure says more about the others on this machine
-        assert drawn < 100 * TIME_FACTOR
+    assert drawn < (100 if pytestconfig.getoption("--long") else 1000) * TIME_FACTOR  # by hand on a quiet machine; beside other tests the figure is about them
     page.wait(".foot button", "Next page").click()
     wait_for("the cursor is in the URL", 10, lambda: "cursor=" in page.driver.current_url)
