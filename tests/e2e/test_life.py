@@ -66,7 +66,7 @@ def test_drain_gives_a_long_task_up_to_the_next_worker(make_world):
     worker.stop()
     took = time.monotonic() - begin
     if TIME_FACTOR == 1:
-        assert took < 9, "drain_timeout holds"
+        assert took < 11, "drain_timeout holds"
     assert members(world) == 0
     assert not world.results.all()
     before = {c["key"]: c["count"] for c in world.calls(task)}
