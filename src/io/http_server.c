@@ -76,6 +76,17 @@ static void route(const struct http_server *s, struct http_server_call *call, co
         http_server_answer(call, 404, "text/plain", SLICE("not found\n"));
 }
 
+/* evhttp reads the body of POST, PUT and PATCH only: what another request carries would be taken for the next one. */
+static bool leaves_a_body(struct evhttp_request *request)
+{
+    struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
+    const char *length = evhttp_find_header(headers, "Content-Length");
+
+    if (evhttp_request_get_command(request) & (EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH))
+        return false;
+    return evhttp_find_header(headers, "Transfer-Encoding") || (length && strcmp(length, "0") != 0);
+}
+
 static void on_request(struct evhttp_request *request, void *ctx)
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
@@ -98,6 +109,8 @@ static void on_request(struct evhttp_request *request, void *ctx)
     call->path.at = call->path_memory;
     call->query = slice_of(uri ? evhttp_uri_get_query(uri) : NULL);
     call->body = (struct slice){body ? (const char *)body : "", body ? body_len : 0};
+    if (leaves_a_body(request))
+        http_server_set_header(call, "Connection", "close");
     call->in_handler = true;
     route(ctx, call, raw);
     call->in_handler = false;

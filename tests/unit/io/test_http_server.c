@@ -192,6 +192,9 @@ static void wrong_paths_and_methods_are_told(void **state)
     a = ask(&s, "DELETE /echo HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_has(a, "Allow: GET, HEAD, POST\r\n");
     assert_has(ask(&s, "PATCH /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"), " 405 ");
+    a = ask(&s, "GET /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 33\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_has(a, "Connection: close\r\n"); /* what it carries is no second request */
+    assert_int_equal(s.calls, 0);
     a = ask(&s, "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_has(a, " 200 OK\r\n");
     assert_has(a, "Content-Length: 11\r\n");
