@@ -57,6 +57,15 @@ def world(make_world):
 
 
 @pytest.fixture(scope="module")
+def driver():
+    """A browser for a file's tests. It is not there: they fail, for then nobody looked at the dashboard."""
+    from browser import start_chromium
+    made = start_chromium()
+    yield made
+    made.quit()
+
+
+@pytest.fixture(scope="module")
 def make_shared_world(request, tmp_path_factory):
     """For files whose tests share one worker."""
     yield from make_factory(request, tmp_path_factory.mktemp("shared"))

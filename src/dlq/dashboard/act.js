@@ -32,7 +32,7 @@ export function redrive(app, what, done) {
     const canary = number("canary", what.letters && what.letters.length < 20 ? 0 : 5, 1000);
     const fresh = el("input", { type: "checkbox", name: "from_start" });
     const dry = el("div", { class: "dry", "aria-live": "polite" });
-    const body = () => ({ ...selection(what), cap: Number(cap.value) || 1, from_start: fresh.checked });
+    const chosen = () => ({ ...selection(what), cap: Number(cap.value) || 1 });
     let asked = 0;
 
     async function look() {
@@ -40,7 +40,7 @@ export function redrive(app, what, done) {
         box.does.disabled = true;
         show(dry, el("span", { class: "dim" }, "Dry run…"));
         try {
-            const answer = await post("/redrives/dry-run", body());
+            const answer = await post("/redrives/dry-run", chosen());
             if (mine !== asked || !box.node.isConnected) return;
             show(dry, dryText(answer));
             box.does.disabled = !answer.eligible;
@@ -50,7 +50,7 @@ export function redrive(app, what, done) {
         }
     }
     async function send(it) {
-        const request = { ...body(), reason: reason.value.trim(), rate: Number(rate.value) || 1, canary: Number(canary.value) || 0 };
+        const request = { ...chosen(), reason: reason.value.trim(), rate: Number(rate.value) || 1, canary: Number(canary.value) || 0, from_start: fresh.checked };
         const answer = await post("/redrives", request, key(request));
         it.does.remove();
         it.leave.textContent = "Close";
@@ -66,7 +66,6 @@ export function redrive(app, what, done) {
         el("label", { class: "inline" }, fresh, el("span", {}, "From the beginning ", el("span", { class: "dim" }, "– forgets the steps that are paid for")))] });
     const again = later(250, look);
     cap.addEventListener("input", again);
-    fresh.addEventListener("change", again);
     reason.focus();
     look();
     return box;

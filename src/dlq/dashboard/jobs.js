@@ -12,11 +12,15 @@ function meter(job) {
         bar.style.width = `${job.selected ? (Math.max(0, n) / job.selected) * 100 : 0}%`;
         return bar;
     };
-    node.append(part(job.completed, "good"), part(job.failed_again, "failed"), part(job.sent - job.completed - job.failed_again, ""));
+    node.append(part(job.completed, "good"), part(job.failed_again, "failed"), part(underWay(job), ""));
     return node;
 }
 
-const figures = (job) => `${count(job.sent)} of ${count(job.selected)}${job.selected_all ? "" : "+"} sent · ${count(job.completed)} completed · ${count(job.failed_again)} failed again`;
+/* A job has finished when all is sent; what was sent is then still under way. */
+const underWay = (job) => Math.max(0, job.sent - job.completed - job.failed_again);
+
+const figures = (job) => `${count(job.sent)} of ${count(job.selected)}${job.selected_all ? "" : "+"} sent · ${count(job.completed)} completed · ${count(job.failed_again)} failed again`
+    + (underWay(job) ? ` · ${count(underWay(job))} under way` : "");
 
 function controls(app, job, done) {
     if (ENDED.includes(job.state) || !app.may("redrive")) return [];
@@ -39,10 +43,10 @@ function controls(app, job, done) {
 /* One job that keeps itself fresh: by events, and every 2 s should they be away. */
 export function progress(app, id, first) {
     const node = el("div", { class: "dry", "aria-live": "polite", "data-job": id });
-    let ended = false;
+    let settled = false;
     const moving = el("div"), still = el("p", { class: "gap" });
     const draw = (job) => {
-        ended = ENDED.includes(job.state);
+        settled = ENDED.includes(job.state) && !underWay(job);
         show(moving, el("b", {}, badge(job.state)), meter(job), el("p", {}, figures(job)));
         if (node.dataset.state === job.state) return; // the buttons stay: one of them may have the focus
         node.dataset.state = job.state;
@@ -57,8 +61,9 @@ export function progress(app, id, first) {
         }
     }
     const soon = paced(400, load);
-    const heard = (e) => { if (e.detail.more || e.detail.actions.some((a) => a.job === id)) soon(); };
-    const timer = setInterval(() => { if (!ended) soon(); }, 2000);
+    // the end of a task names its letter, not the job that sent it
+    const heard = (e) => { if (!settled || e.detail.more || e.detail.actions.some((a) => a.job === id)) soon(); };
+    const timer = setInterval(() => { if (!settled) soon(); }, 2000);
     live.addEventListener("actions", heard);
     show(node, el("span", { class: "dim" }, "Started…"));
     if (first) draw(first);
