@@ -23,7 +23,7 @@ typedef void http_server_handler(void *ctx, struct http_server_call *call);
 
 /* `path` is compared whole, after percent-decoding, without the query. A path that ends in "/" followed by "*" takes all below
  * it. "{name}" as a whole segment takes any one segment that is not empty: segments are cut before they are decoded, so a value
- * may hold "/" as %2F. The first route that fits counts. Texts are static. */
+ * may hold "/" as %2F. The first path that fits counts, with all its methods. Texts are static. */
 struct http_server_route {
     const char *method; /* "GET" (HEAD comes with it), "POST", "PUT", "DELETE" */
     const char *path;

@@ -32,12 +32,13 @@ static const char *method_name(enum evhttp_cmd_type method)
     }
 }
 
-static void answer_405(const struct http_server *s, struct http_server_call *call, const char *raw)
+/* By whatever methods `path` is routed. */
+static void answer_405(const struct http_server *s, struct http_server_call *call, const char *path)
 {
     struct buf allow = BUF(256);
 
     for (size_t i = 0; i < s->route_count; i++) {
-        if (!route_fits(call, s->routes[i].path, raw))
+        if (strcmp(s->routes[i].path, path) != 0)
             continue;
         buf_put_text(&allow, allow.len ? ", " : "");
         buf_put_text(&allow, s->routes[i].method);
@@ -54,22 +55,21 @@ static void answer_405(const struct http_server *s, struct http_server_call *cal
 
 static void route(const struct http_server *s, struct http_server_call *call, const char *raw)
 {
-    const char *method = http_server_method(call);
-    bool known = false;
+    const char *method = http_server_method(call), *known = NULL;
 
     for (size_t i = 0; i < s->route_count; i++) {
         const struct http_server_route *r = &s->routes[i];
 
-        if (!route_fits(call, r->path, raw))
+        if (known ? strcmp(r->path, known) != 0 : !route_fits(call, r->path, raw))
             continue;
-        known = true;
+        known = r->path;
         if (strcmp(r->method, method) != 0)
             continue;
         r->handler(r->ctx, call);
         return;
     }
     if (known)
-        answer_405(s, call, raw);
+        answer_405(s, call, known);
     else if (s->stray)
         s->stray(s->stray_ctx, call, 404);
     else

@@ -100,8 +100,9 @@ static void on_stray(void *ctx, struct http_server_call *call, int status)
 static void site_open(struct site *s, struct http_server_options options)
 {
     const struct http_server_route routes[] = {
-        {"GET", "/later", on_later, s},  {"GET", "/stream", on_stream, s},        {"GET", "/a/fixed", on_fixed, s},
-        {"GET", "/a/{id}", on_param, s}, {"POST", "/a/{id}/{part}", on_param, s}, {"GET", "/prompt", on_prompt, s},
+        {"GET", "/later", on_later, s},   {"GET", "/stream", on_stream, s},      {"GET", "/a/fixed", on_fixed, s},
+        {"GET", "/a/{id}", on_param, s},  {"PUT", "/a/{id}/fixed", on_fixed, s}, {"POST", "/a/{id}/{part}", on_param, s},
+        {"GET", "/prompt", on_prompt, s},
     };
 
     memset(s, 0, sizeof *s);
@@ -188,8 +189,10 @@ static void paths_and_queries_have_parameters(void **state)
     asked(&s, "GET /a/1/2/3 HTTP/1.1\r\nHost: x\r\n\r\n", " 404 ");
     asked(&s, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n", " 404 ");
     asked(&s, "GET /a/1/2 HTTP/1.1\r\nHost: x\r\n\r\n", "Allow: POST");
+    asked(&s, "POST /a/fixed HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "Allow: GET, HEAD\r\n");
+    asked(&s, "GET /a/1/fixed HTTP/1.1\r\nHost: x\r\n\r\n", "Allow: PUT\r\n"); /* not by POST /a/{id}/{part} */
     asked(&s, "PUT /a/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", "Allow: GET, HEAD");
-    assert_int_equal(s.strays, 6);
+    assert_int_equal(s.strays, 8);
     site_close(&s);
 }
 
