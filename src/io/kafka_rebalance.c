@@ -82,10 +82,72 @@ static void ask(struct kafka_source *s, const char *topic, struct part *p)
     p->asked = kafka_lookup_ask(s->lookup, topic, p->number, p->ask);
 }
 
-static void on_assign(struct kafka_source *s, const rd_kafka_topic_partition_list_t *list)
+/* The next partition after `*topic`, `*number`, or NULL. Start with 0, 0. */
+static struct part *next_part(struct kafka_source *s, size_t *topic, size_t *number)
+{
+    for (; *topic < s->ntopics; ++*topic, *number = 0)
+        if (*number < s->topics[*topic].nparts)
+            return &s->topics[*topic].parts[(*number)++];
+    return NULL;
+}
+
+static bool names(const rd_kafka_topic_partition_list_t *list, const char *topic, const struct part *p)
+{
+    return list && rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)(uintptr_t)list, topic, p->number);
+}
+
+/* A generation that the group made without asking us: a JoinGroup of ours that was given up as lost came late, and spoke for a
+ * member that holds nothing. */
+static bool missed_a_generation(struct kafka_source *s)
+{
+    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(s->rk);
+    int32_t before = s->generation, now = group ? rd_kafka_consumer_group_metadata_generation_id(group) : -1;
+
+    if (group)
+        rd_kafka_consumer_group_metadata_destroy(group);
+    if (now > 0) /* else it has just been told that its own is over, which one has begun it does not know yet */
+        s->generation = now;
+    return RULE(each_generation) && before > 0 && now > before + 1;
+}
+
+/* In that generation others may have owned what we hold, and may have gone on from where it stood: what we know of it is old, and
+ * the broker, which looks at the generation only, would take our commits. All is dropped and, but for what is revoked now, asked
+ * for again. Nearly always nobody was given anything, and calls in flight are wasted; it happens when the group rebalances twice
+ * within a round trip. */
+static void drop_old(struct kafka_source *s, const rd_kafka_topic_partition_list_t *revoked)
+{
+    rd_kafka_topic_partition_list_t *gone = rd_kafka_topic_partition_list_new(8);
+    size_t n = 0;
+    struct part *p;
+
+    for (size_t t = 0, i = 0; (p = next_part(s, &t, &i)) != NULL;) {
+        const char *name = s->topics[t].name;
+
+        if (added(p)) {
+            rd_kafka_topic_partition_list_add(gone, name, p->number);
+            s->scratch[n++] = (struct kafka_partition){name, p->number};
+        } else if (p->state != PART_PENDING) {
+            continue;
+        }
+        source_part_enter(s, p, names(revoked, name, p) ? PART_NONE : PART_PENDING);
+        if (p->state == PART_PENDING)
+            ask(s, name, p);
+    }
+    if (n)
+        log_warn(s->opaque.log, "kafka.generation_missed", LOG_INT("generation", s->generation), LOG_INT("partitions", n),
+                 LOG_TEXT("action", "what this member holds is read again, for others may have gone on with it"));
+    s->releasing = false;
+    if (n)
+        s->events.lost(s->context, s->scratch, n);
+    subtract(s, gone);
+}
+
+static void on_assign(struct kafka_source *s, const rd_kafka_topic_partition_list_t *list, bool missed)
 {
     s->disconnected = false;
     add(s, rd_kafka_topic_partition_list_new(0));
+    if (missed)
+        drop_old(s, NULL);
     for (int i = 0; i < list->cnt && s->phase == SOURCE_OPEN; i++) {
         const rd_kafka_topic_partition_t *x = &list->elems[i];
         struct part *p = make_part(s, x->topic, x->partition);
@@ -101,15 +163,6 @@ static void on_assign(struct kafka_source *s, const rd_kafka_topic_partition_lis
     }
 }
 
-/* The next partition after `*topic`, `*number` that satisfies `want` (NULL: any), or NULL. Start with 0, 0. */
-static struct part *next_part(struct kafka_source *s, size_t *topic, size_t *number)
-{
-    for (; *topic < s->ntopics; ++*topic, *number = 0)
-        if (*number < s->topics[*topic].nparts)
-            return &s->topics[*topic].parts[(*number)++];
-    return NULL;
-}
-
 /* Takes partitions from us: those of `list`, or all REVOKING ones when NULL. Those that the app knows are left in scratch, their
  * number returned. */
 static size_t drop(struct kafka_source *s, const rd_kafka_topic_partition_list_t *list, rd_kafka_topic_partition_list_t *gone)
@@ -120,9 +173,7 @@ static size_t drop(struct kafka_source *s, const rd_kafka_topic_partition_list_t
     for (size_t t = 0, i = 0; (p = next_part(s, &t, &i)) != NULL;) {
         const char *name = s->topics[t].name;
 
-        if (p->state == PART_NONE ||
-            (p->state != PART_REVOKING &&
-             !(list && rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)(uintptr_t)list, name, p->number))))
+        if (p->state == PART_NONE || (p->state != PART_REVOKING && !names(list, name, p)))
             continue;
         if (added(p)) {
             rd_kafka_topic_partition_list_add(gone, name, p->number);
@@ -176,7 +227,7 @@ void rebalance_event(struct kafka_source *s, rd_kafka_event_t *e)
 {
     const rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(e);
     rd_kafka_resp_err_t code = rd_kafka_event_error(e);
-    bool lost = rd_kafka_assignment_lost(s->rk);
+    bool lost = rd_kafka_assignment_lost(s->rk), missed;
 
     s->counts.rebalances++;
     log_info(s->opaque.log, "kafka.rebalance",
@@ -187,8 +238,11 @@ void rebalance_event(struct kafka_source *s, rd_kafka_event_t *e)
              LOG_INT("partitions", list ? list->cnt : 0));
     if (!list)
         return;
+    missed = missed_a_generation(s);
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
-        on_assign(s, list);
+        on_assign(s, list, missed);
+    else if (missed && !lost)
+        drop_old(s, list);
     else if (code == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS && (!RULE(lost_at_once) || !lost))
         on_revoke(s, list);
     else

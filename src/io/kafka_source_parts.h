@@ -58,9 +58,10 @@ struct kafka_source {
     size_t nscratch;
     enum source_phase phase;
     bool disconnected, pinging;
-    bool gave_up;     /* a fatal error: there is nothing to close */
-    bool releasing;   /* a REVOKE waits for the app */
-    uint64_t numbers; /* assignments and questions: never used twice */
+    bool gave_up;       /* a fatal error: there is nothing to close */
+    bool releasing;     /* a REVOKE waits for the app */
+    uint64_t numbers;   /* assignments and questions: never used twice */
+    int32_t generation; /* of the group, when it last spoke to us; 0: none yet */
     struct kafka_source_status counts;
 };
 
