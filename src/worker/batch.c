@@ -269,6 +269,8 @@ static bool submit(struct worker *w, bool *again)
     bool cramped = any_cramped(w), sent = false;
 
     *again = false;
+    if (w->batch.first) /* its results would be committed a second time with the next */
+        bug("a batch is made while records of the one before have no outcome");
     if (!membership || !d.shares || !d.batch) { /* not a member now: nothing may be sent */
         kafka_membership_free(membership);
         kafka_batch_free(d.batch);

@@ -110,6 +110,7 @@ void task_load(struct task *t)
     struct ticket ticket = task_ticket(t);
 
     t->redis_attempt = ticket.attempt;
+    t->stops_seen = t->worker->stops;
     task_enter(t, TASK_LOADING);
     t->deadline_ms = loop_now_ms(t->worker->loop) + t->agent->config->deadline_ms;
     cells_load(t->worker->cells, ticket, &(struct cells_load){t->input.task_id, t->input.session_id});

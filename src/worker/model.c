@@ -285,6 +285,10 @@ void task_call_model(struct task *t)
         task_wait(t, OUTAGE_FENCE, now + 60000);
         return;
     }
+    if (task_missed_a_stop(t)) {
+        task_save(t);
+        return;
+    }
     choice = cascade_next(&t->cascade, t->agent->healths, t->agent->nmodels, &policy, now, &w->seed);
     switch (choice.next) {
     case CASCADE_CALL:

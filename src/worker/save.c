@@ -105,6 +105,7 @@ static void send(struct task *t, bool whole)
     add_memory(t, &record);
     t->redis_attempt = ticket.attempt;
     t->recorded_ms = loop_now_ms(t->worker->loop);
+    t->stops_seen = t->worker->stops;
     task_enter(t, TASK_SAVING);
     cells_record(t->worker->cells, ticket, &record);
     free(writes);

@@ -290,7 +290,7 @@ void task_claimed(struct task *t, uint32_t attempt, const struct cells_answer *a
         pause_run(t, run, now + backoff_ms(500, 2000, 2, &w->seed));
     } else if (a->status == CELLS_OK) {
         run->claimed = true;
-        if (worker_may_call(w, t) && !t->ending)
+        if (worker_may_call(w, t) && !task_missed_a_stop(t) && !t->ending)
             send(t, run);
         else
             pause_run(t, run, now + 1000);
@@ -386,6 +386,8 @@ void task_act(struct task *t, const struct decision *d)
             continue;
         if (run->state == RUN_HELD)
             claim(t, run);
+        else if (worker_may_call(w, t) && task_missed_a_stop(t))
+            task_save(t);
         else if (worker_may_call(w, t))
             begin(t, run);
         else

@@ -37,7 +37,10 @@ static void check_gap(struct worker *w)
     int64_t now = clock_boot_ms(), gap = now - w->boot_ms;
 
     w->boot_ms = now;
-    if (gap <= w->gap_max_ms || !w->source || !w->owned.count)
+    if (gap <= w->gap_max_ms)
+        return;
+    w->stops++;
+    if (!w->source || !w->owned.count)
         return;
     log_warn(w->log, "worker.was_stopped", LOG_INT("gap_ms", gap),
              LOG_TEXT("action", "no call is made until a transaction proves that the partitions are still ours"));
@@ -71,6 +74,8 @@ bool worker_may_call(const struct worker *w, const struct task *t)
            (!RULE(revoking_admits_none) || t->owned->state == OWNED_RUNNING) && (!w->suspect || w->suspect == t) &&
            (!RULE(prove_after_stop) || clock_boot_ms() - w->boot_ms <= w->gap_max_ms);
 }
+
+bool task_missed_a_stop(const struct task *t) { return RULE(look_after_stop) && t->stops_seen != t->worker->stops; }
 
 void worker_reap(struct worker *w)
 {

@@ -141,6 +141,7 @@ struct worker {
     bool commits_blocked; /* the group does not know this member: until lost or assigned was served */
     bool proving;         /* a transaction over all our offsets must succeed before any outside call */
     bool batch_proves;    /* the batch under way was made after the gap: one made before proves nothing */
+    uint64_t stops;       /* times that the process was stopped for longer than gap_max_ms */
     int64_t boot_ms, proving_ms, position_ms, complained_ms;
     int64_t gap_max_ms; /* half the group's session timeout: a stop begins up to a heartbeat interval after the last heartbeat */
     struct loop_timer commit_timer, second_timer, drain_timer;
@@ -220,6 +221,9 @@ void worker_wake(struct worker *w, enum outage outage);
 void worker_proved(struct worker *w);
 /* No outside call may start: draining, or its right to call must be proven first (DELIVERY §2, zombie). */
 bool worker_may_call(const struct worker *w, const struct task *t);
+/* The process was stopped since Redis was last asked about the task: whoever ran it meanwhile may have stored the answer that is
+ * about to be paid for, so it is saved, perhaps with nothing to save, before a call begins (DELIVERY §2, promise 3). */
+bool task_missed_a_stop(const struct task *t);
 void worker_stop_now(struct worker *w, bool failure);
 
 /* Counters of our own, made once (health.c). */
