@@ -87,7 +87,7 @@ static void check_once(struct checker *c, const struct verdict *v)
                       results);
 }
 
-/* DELIVERY §5: rounds used up count only when the models serve others. */
+/* DELIVERY §5: rounds used up count only when the models serve others. Of two records with one task_id each is an other. */
 static void check_exhausted(const struct checker *c, const struct verdict *v)
 {
     bool served = false;
@@ -95,17 +95,21 @@ static void check_exhausted(const struct checker *c, const struct verdict *v)
     if (!v->letter || !slice_is(v->letter->class, "exhausted") || slice_is(v->letter->code, "crash_loop"))
         return;
     for (size_t i = 0; i < c->ledger->ntasks; i++)
-        served |= c->ledger->tasks[i] != v->task && c->ledger->last_good_ms[i] >= v->task->first_failure_ms;
+        served |= (c->ledger->tasks[i] != v->task || !ledger_is_alone(c->ledger, v->task)) &&
+                  c->ledger->last_good_ms[i] >= v->task->first_failure_ms;
     if (!served)
         sim_violation("outage", "%s was dead-lettered as exhausted, but the models served nobody else since its first failure",
                       verdict_name(v));
 }
 
-/* DELIVERY §2: only a task that kills its workers is given up for that. */
-static void check_crash_loop(const struct verdict *v)
+/* DELIVERY §2: only a task that kills its workers is given up for that. Where Redis lost the count of one that does, those that
+ * began beside it have the higher count. */
+static void check_crash_loop(const struct checker *c, const struct verdict *v)
 {
     bool might = world_mood() == WORLD_DEADLY ? v->task->fed.was_deadly : sim_killed() >= STARTS_MOST;
 
+    for (size_t i = 0; i < c->ledger->ntasks; i++)
+        might |= c->ledger->tasks[i]->fed.was_deadly && c->ledger->tasks[i]->fed.lost;
     if (v->letter && slice_is(v->letter->code, "crash_loop") && !might)
         sim_violation("crash-loop", "%s was given up as if it killed its workers, and it does not", verdict_name(v));
 }
@@ -123,7 +127,7 @@ void check_tasks(struct checker *c)
         }
         check_run(c, v);
         check_exhausted(c, v);
-        check_crash_loop(v);
+        check_crash_loop(c, v);
         if (v->result)
             check_once(c, v);
     }

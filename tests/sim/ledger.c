@@ -117,7 +117,7 @@ static void check_saved(const struct ledger_task *t, const struct http_exchange 
         sim_violation("save-first", "%.*s/%d is called before cell %d is stored", SLICE_FMT(x->task_id), x->seq, before);
 }
 
-static bool is_alone(const struct ledger *l, const struct ledger_task *t)
+bool ledger_is_alone(const struct ledger *l, const struct ledger_task *t)
 {
     size_t records = 0;
 
@@ -135,7 +135,7 @@ static void check_zombie(const struct ledger *l, const struct ledger_task *t, co
     int64_t from, to;
 
     if (!cell->stored || !cell->stored_by || cell->stored_by == process || !sim_was_stopped(process, &from, &to) ||
-        to - from <= GAP_MOST_MS || cell->stored_ms < from || cell->stored_ms > to || t->fed.lost || !is_alone(l, t))
+        to - from <= GAP_MOST_MS || cell->stored_ms < from || cell->stored_ms > to || t->fed.lost || !ledger_is_alone(l, t))
         return;
     sim_violation("zombie", "%.*s/%d is called by a worker that slept while the new owner stored the answer",
                   SLICE_FMT(x->task_id), x->seq);

@@ -59,7 +59,8 @@ struct ledger {
     uint64_t redis_losses;
 };
 
-struct ledger_task *ledger_task(struct ledger *l, struct slice task_id); /* NULL: never fed */
+struct ledger_task *ledger_task(struct ledger *l, struct slice task_id);   /* NULL: never fed */
+bool ledger_is_alone(const struct ledger *l, const struct ledger_task *t); /* one record names it */
 const struct script_task *ledger_script(struct ledger *l, struct slice task_id);
 struct ledger_task *ledger_add_task(struct ledger *l, const struct fed_task *fed);
 struct fed *ledger_add_fed(struct ledger *l, const struct fed *fed);

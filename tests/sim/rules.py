@@ -35,7 +35,8 @@ def marks():
 
 
 def listed():
-    """rules.txt: {name: (section, text, elsewhere)}; `elsewhere` may begin with "+NAME": switched off together with that one."""
+    """rules.txt: {name: (section, text, elsewhere)}; `elsewhere` may begin with "+NAME": switched off together with that one, or with
+    "@SEED": one in a hundred thousand histories shows it, this is one."""
     rules = {}
     for line in (HERE / "rules.txt").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
@@ -99,7 +100,8 @@ def table(sim, names, limit):
         if name not in rules:
             sys.exit(f"rules.py: there is no rule {name}; rules.txt lists them")
         elsewhere = rules[name][2]
-        result = run(sim, name + (elsewhere.split()[0] if elsewhere.startswith("+") else ""), limit)
+        first = ["--seed", elsewhere.split()[0][1:]] if elsewhere.startswith("@") else []
+        result = run(sim, name + (elsewhere.split()[0] if elsewhere.startswith("+") else ""), limit, *first)
         rows[name] = row(name, rules[name], found[name], result, limit)
         print(rows[name], flush=True)
         write([rows[n] for n in rules if n in rows])
