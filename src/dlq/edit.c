@@ -28,6 +28,7 @@ struct edit_question {
 };
 struct edit_found {
     struct loaded *loaded;
+    struct slice task_id; /* of the task that was made before */
     bool done_before;
 };
 
@@ -215,7 +216,7 @@ static struct error run(struct ask_place *place, void *question, struct answer *
 
     if (!found)
         return error_make(CLASS_INTERNAL, "out_of_memory", "no memory left to edit a letter");
-    error = store_has_action(place->store, q->action_id, &found->done_before);
+    error = store_action_detail(place->store, q->action_id, a->arena, &found->task_id, &found->done_before);
     if (!failed(error))
         error = load_run(place, &q->load, a);
     found->loaded = a->result;
@@ -223,38 +224,62 @@ static struct error run(struct ask_place *place, void *question, struct answer *
     return error;
 }
 
+static void loaded(void *ctx, uint64_t ticket, void *question, struct answer *a);
+
+/* The bytes of its old value are of no use, so they are never fetched. */
+static void look(struct redrives *r, const struct edit *e, bool fetch)
+{
+    const struct edit_question q = {{.source = LOAD_ONE,
+                                     .job = e->action.letter,
+                                     .limit = 1,
+                                     .fetch = fetch,
+                                     .no_values = true,
+                                     .config = r->config,
+                                     .topics = r->topics},
+                                    e->action.id};
+
+    r->step.ask = ask(r->o.asks, fetch ? ASK_SLOW : ASK_INDEX, run, loaded, r, &q, sizeof q);
+}
+
+static void finish_before(struct redrives *r, struct slice task_id)
+{
+    struct edit *e = first(r);
+
+    e->task_id = arena_copy(e->arena, task_id);
+    finish(r, error_none(), "");
+}
+
 static void loaded(void *ctx, uint64_t ticket, void *question, struct answer *a)
 {
     struct redrives *r = ctx;
     struct edit *e = first(r);
     struct edit_found *found = a->result;
+    const struct edit_question *asked = question;
 
     (void)ticket;
-    (void)question;
     r->step.ask = 0;
     if (!e->json.at)
         finish(r, error_none(), ""); /* its time was over, and was told so */
     else if (failed(a->error))
         step_fail(r, a->error, a->detail);
     else if (found->done_before)
-        finish(r, error_none(), "");
+        finish_before(r, found->task_id);
     else if (step_is_old(r))
         step_end(r, 0);
+    else if (found->loaded->wants_fetch && !asked->load.fetch)
+        look(r, e, true);
     else
         write_task(r, e, &found->loaded->letters[0]);
 }
 
 void edit_work(struct redrives *r)
 {
-    struct edit *e = first(r);
-    struct edit_question q;
+    const struct edit *e = first(r);
 
     r->due_ms[WORK_EDIT] = INT64_MAX;
     if (!e || !step_begin(r, WORK_EDIT))
         return;
-    /* The bytes of its old value are of no use, so they are never fetched. */
-    q = (struct edit_question){{.source = LOAD_ONE, .job = e->action.letter, .limit = 1, .config = r->config}, e->action.id};
-    r->step.ask = ask(r->o.asks, ASK_INDEX, run, loaded, r, &q, sizeof q);
+    look(r, e, false);
 }
 
 uint64_t redrives_edit(struct redrives *r, const struct action *action, struct slice json, redrives_edited *done, void *ctx)

@@ -35,6 +35,12 @@ static enum effect_kind kind_of(enum action_kind kind)
 
 static struct slice text(struct slice s) { return s.len ? s : (struct slice){NULL, 0}; }
 
+/* One that was made for the request itself is asked for by nobody. */
+static struct slice keyed(struct slice request)
+{
+    return request.len && memchr(request.at, '/', request.len) ? request : (struct slice){NULL, 0};
+}
+
 /* An index entry needs what its kind is about; an action without it is history only. */
 static enum effect_kind checked(const struct effect *e)
 {
@@ -69,6 +75,7 @@ bool effect_of(const struct action *a, const struct kafka_record *record, struct
         .job = text(a->job),
         .name = text(a->name),
         .detail = text(a->detail),
+        .request = keyed(a->request),
         .due_ms = a->due_at_ms,
         .letters = letters,
         .nletters = a->nletters,

@@ -41,6 +41,7 @@ struct effect {
     struct slice actor, actor_kind, reason;
     struct slice letter, group, job;
     struct slice name, detail;
+    struct slice request; /* that came with an Idempotency-Key; else absent */
     int64_t due_ms;
     const struct slice *letters;
     size_t nletters;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "known_topics.h"
 #include "stepmill/random.h"
 
 /* What it did is in the index now. */
@@ -79,6 +80,7 @@ static void on_done(void *ctx, struct kafka_batch *batch, const struct kafka_res
     r->refused = 0;
     if (!r->committed) {
         r->status.trouble = "kafka_transaction";
+        known_topics_doubt(r->topics);
         if (result->record_refused)
             r->refused = kafka_batch_tag(batch, result->refused);
         if (r->refused && r->step.submitted)
@@ -101,6 +103,8 @@ static void on_trouble(void *ctx, const struct kafka_trouble *t)
 
     log_warn(r->o.log, "dlq.producer_trouble", LOG_TEXT("kind", kafka_trouble_name(t->kind)), LOG_TEXT("code", t->name),
              LOG_TEXT("message", t->detail), LOG_TEXT("topic", t->topic ? t->topic : ""));
+    if (t->topic && t->name && !strcmp(t->name, "TOPIC_AUTHORIZATION_FAILED"))
+        known_topics_refuse(r->topics, t->topic);
 }
 
 static void on_fenced(void *ctx, const char *transactional_id)
@@ -266,7 +270,8 @@ struct error redrives_new(const struct redrives_options *options, struct redrive
     r->process = text_of("%s", options->process);
     r->transactional_id = text_of("stepmill-dlq-%s", r->config->dlq.name);
     r->subject = text_of("%s-value", r->config->topics.dlq_actions);
-    if (r->process && r->transactional_id && r->subject)
+    r->topics = known_topics_new();
+    if (r->process && r->transactional_id && r->subject && r->topics)
         error = registry_want(r->o.registry, r->subject, OWN_ACTION);
     if (!failed(error))
         error = restore_new(r, &r->restore);
@@ -315,6 +320,7 @@ void redrives_free(struct redrives *r)
     free(r->process);
     free(r->transactional_id);
     free(r->subject);
+    known_topics_free(r->topics);
     free(r);
 }
 

@@ -88,6 +88,7 @@ enum redrive_verdict {
     REDRIVE_UNKNOWN_SCHEMA, /* the registry does not know the schema of its value */
     REDRIVE_BAD_VALUE,      /* the value does not follow its schema, or lacks what a task needs */
     REDRIVE_TOO_LARGE,
+    REDRIVE_NO_TOPIC, /* its topic is gone, or may not be written to */
     REDRIVE_VERDICTS,
 };
 const char *redrive_verdict_name(enum redrive_verdict v); /* "fine", "parked", …: stable */

@@ -1,4 +1,5 @@
 /* What is to be sent next, with all its bytes: on a reader thread. */
+#include "known_topics.h"
 #include "redrive_parts.h"
 #include "stepmill/clock.h"
 #include "stepmill/kafka_admin.h"
@@ -56,7 +57,7 @@ static void fetch(struct loading *l, struct loaded_letter *x)
     const struct letter *letter = &x->full.row.letter;
     bool omitted = letter->value_omitted.len > 0;
 
-    if (!omitted && x->full.row.value_kept)
+    if (l->q->no_values || (!omitted && x->full.row.value_kept))
         return;
     if (!l->q->fetch) {
         l->to->wants_fetch = true;
@@ -65,6 +66,22 @@ static void fetch(struct loading *l, struct loaded_letter *x)
     if (omitted ? !read_at(l, letter->topic, letter->partition, letter->offset, &x->full.value)
                 : !read_at(l, letter->dlq_topic, letter->dlq_partition, letter->dlq_offset, &x->full.value))
         x->verdict = REDRIVE_NO_VALUE;
+}
+
+/* ---- Topics that they came from */
+
+static void check_topic(struct loading *l, struct loaded_letter *x)
+{
+    struct slice name = x->full.row.letter.topic;
+    enum topic_state state = known_topics_state(l->q->topics, name);
+
+    if (state == TOPIC_UNKNOWN && !l->q->fetch)
+        l->to->wants_fetch = true;
+    else if (state == TOPIC_UNKNOWN)
+        l->error =
+            known_topics_ask(l->q->topics, &l->q->config->kafka, name, &state, l->answer->detail, sizeof l->answer->detail);
+    if (!failed(l->error) && state == TOPIC_GONE)
+        x->verdict = REDRIVE_NO_TOPIC;
 }
 
 /* ---- Letters */
@@ -85,11 +102,12 @@ static bool take(struct loading *l, struct slice id, int64_t place)
         return false;
     x->verdict = found ? redrive_verdict_of(&x->full.row, l->q->source == LOAD_JOB ? l->q->job : (struct slice){NULL, 0})
                        : REDRIVE_UNKNOWN_LETTER;
-    if (x->verdict == REDRIVE_FINE) {
+    if (x->verdict == REDRIVE_FINE)
+        check_topic(l, x);
+    if (x->verdict == REDRIVE_FINE && !failed(l->error))
         fetch(l, x);
-        if (failed(l->error))
-            return false;
-    }
+    if (failed(l->error))
+        return false;
     l->bytes += x->full.value.len;
     l->to->n++;
     return true;

@@ -113,6 +113,7 @@ struct redrives {
     int64_t resolve_cursor;
     char refused_letters[REFUSED_MAX][LETTER_ID_MAX + 1]; /* records that Kafka lately refused for themselves */
     size_t nrefused;
+    struct known_topics *topics;
     struct restore *restore;
     struct alerts *alerts;
     struct redrives_status status;
@@ -162,8 +163,10 @@ struct load_question {
     int64_t cursor;   /* LOAD_JOB */
     int64_t until_ms; /* LOAD_DUE */
     size_t limit;
-    bool fetch; /* values that the index has not kept are read from their topics */
+    bool fetch; /* Kafka may be asked: for values that the index has not kept, and for topics that are not known */
+    bool no_values;
     const struct config *config;
+    struct known_topics *topics;
 };
 struct loaded_letter {
     struct letter_full full;
@@ -176,7 +179,7 @@ struct loaded {
     struct loaded_letter *letters;
     size_t n;
     bool complete;    /* there were no more */
-    bool wants_fetch; /* a value is missing that could be fetched */
+    bool wants_fetch; /* Kafka must be asked: load again with `fetch` */
 };
 ask_run load_run;
 /* Asks for them and sends what comes. */

@@ -1,6 +1,7 @@
 /* Which letters a job takes: by ids or by filter, oldest first; the same search without a job is a dry run. */
 #include <stdlib.h>
 
+#include "known_topics.h"
 #include "redrive_parts.h"
 
 enum { PAGE = 500, PAGE_ARENA_MAX = 16 * 1024 * 1024, CHECKED_MAX = 2000, CHECKED_BYTES_MAX = 24 * 1024 * 1024 };
@@ -11,7 +12,9 @@ struct search_question {
     struct letter_filter filter;
     int64_t cap;
     struct slice job;
-    bool check; /* bring values, for a look at their schemas */
+    bool check; /* look for topics, and bring values for a look at their schemas */
+    const struct config *config;
+    struct known_topics *topics;
 };
 
 struct search_found {
@@ -20,6 +23,7 @@ struct search_found {
     size_t n, room, bytes;
     struct letter_full *full; /* check: of the first of them */
     size_t nfull, full_bytes;
+    bool kafka_is_away;
 };
 
 static bool keep_id(struct search_found *f, struct slice id, struct arena *arena)
@@ -53,6 +57,17 @@ static void bring_value(struct store *store, struct search_found *f, struct slic
     f->nfull++;
 }
 
+/* Where Kafka does not answer, it counts as fine: the job itself waits. */
+static enum redrive_verdict check_topic(const struct search_question *q, struct search_found *f, struct slice topic)
+{
+    enum topic_state state = TOPIC_THERE;
+    char detail[256];
+
+    if (!f->kafka_is_away)
+        f->kafka_is_away = failed(known_topics_ask(q->topics, &q->config->kafka, topic, &state, detail, sizeof detail));
+    return state == TOPIC_GONE ? REDRIVE_NO_TOPIC : REDRIVE_FINE;
+}
+
 /* False: enough. */
 static bool count(struct store *store, const struct search_question *q, struct search_found *f, const struct letter_row *row,
                   struct slice id, struct arena *arena)
@@ -64,6 +79,8 @@ static bool count(struct store *store, const struct search_question *q, struct s
         return false;
     }
     f->counts.selected++;
+    if (v == REDRIVE_FINE && q->check)
+        v = check_topic(q, f, row->letter.topic);
     if (!f->counts.n[v]++)
         f->counts.example[v] = arena_copy(arena, id);
     if (v != REDRIVE_FINE)
@@ -264,7 +281,7 @@ uint64_t redrives_dry_run(struct redrives *r, const struct selection *s, redrive
     t->ticket = ++r->last_ticket;
     t->done = done;
     t->ctx = ctx;
-    t->question = (struct search_question){.cap = cap_of(r, s->cap), .check = true};
+    t->question = (struct search_question){.cap = cap_of(r, s->cap), .check = true, .config = r->config, .topics = r->topics};
     if (s->letters)
         letters = arena_alloc(t->arena, (s->nletters + 1) * sizeof *letters);
     for (size_t i = 0; letters && i < s->nletters; i++)
@@ -273,7 +290,7 @@ uint64_t redrives_dry_run(struct redrives *r, const struct selection *s, redrive
     if (!s->letters)
         copy_filter(t->arena, &s->filter, &t->question.filter);
     list_append(&r->tries, &t->in_tries);
-    (void)ask(r->o.asks, ASK_INDEX, search, tried, t, &t->question, sizeof t->question);
+    (void)ask(r->o.asks, ASK_SLOW, search, tried, t, &t->question, sizeof t->question);
     return t->ticket;
 }
 

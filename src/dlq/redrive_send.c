@@ -253,6 +253,7 @@ static void loaded(void *ctx, uint64_t ticket, void *question, struct answer *a)
 void load_and_send(struct redrives *r, struct load_question *q)
 {
     q->config = r->config;
+    q->topics = r->topics;
     r->step.ask = ask(r->o.asks, q->fetch ? ASK_SLOW : ASK_INDEX, load_run, loaded, r, q, sizeof *q);
 }
 

@@ -17,6 +17,7 @@ static const struct {
     [REDRIVE_UNKNOWN_SCHEMA] = {"unknown_schema", "The registry does not know the schema of its value."},
     [REDRIVE_BAD_VALUE] = {"bad_value", "Its value is no task: edit it, or discard the letter."},
     [REDRIVE_TOO_LARGE] = {"too_large", "Kafka does not take a record of its size."},
+    [REDRIVE_NO_TOPIC] = {"no_topic", "The topic it came from is not there, or may not be written to."},
 };
 
 const char *redrive_verdict_name(enum redrive_verdict v) { return verdicts[v].name; }

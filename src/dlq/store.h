@@ -192,6 +192,14 @@ MUST_CHECK struct error store_actions(struct store *s, const struct action_filte
                                       size_t limit, struct arena *arena, struct action_page *page);
 /* Whether an action of this id was folded: for waiting, and for Idempotency-Key. */
 MUST_CHECK struct error store_has_action(struct store *s, struct slice action_id, bool *has);
+MUST_CHECK struct error store_action_detail(struct store *s, struct slice action_id, struct arena *arena, struct slice *detail,
+                                            bool *has);
+/* The request ("<key>/<digest>") for which `actor` used this Idempotency-Key first; absent: it is new. */
+MUST_CHECK struct error store_request(struct store *s, struct slice actor, struct slice key, struct arena *arena,
+                                      struct slice *request);
+/* Letters of the actions that it made, newest first. */
+MUST_CHECK struct error store_request_letters(struct store *s, struct slice actor, struct slice request, struct arena *arena,
+                                              struct slice **ids, size_t *n);
 /* Last Alerted of a group to a sink; -1: never. */
 MUST_CHECK struct error store_alerted(struct store *s, struct slice group, struct slice sink, int64_t *at_ms, struct slice *kind,
                                       struct arena *arena);

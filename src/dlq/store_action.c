@@ -34,8 +34,8 @@ static bool keep(struct store *s, const struct effect *e, int64_t *num)
 {
     struct statement *st = database_prepare(s->db, "INSERT OR IGNORE INTO actions (num, id, effect, kind, at, actor, actor_kind, "
                                                    "reason, letter, grp, job, name, detail, due_at, body, schema_id, partition, "
-                                                   "offset) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-                                                   "?15, ?16, ?17, ?18)");
+                                                   "offset, request) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+                                                   "?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)");
 
     *num = free_number(s, e);
     statement_int(st, 1, *num);
@@ -56,6 +56,7 @@ static bool keep(struct store *s, const struct effect *e, int64_t *num)
     statement_int(st, 16, e->schema_id);
     statement_int(st, 17, e->partition);
     statement_int(st, 18, e->offset);
+    statement_text(st, 19, e->request);
     return statement_run(st) > 0;
 }
 

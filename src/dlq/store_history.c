@@ -85,6 +85,51 @@ struct error store_has_action(struct store *s, struct slice action_id, bool *has
     return error;
 }
 
+struct error store_action_detail(struct store *s, struct slice action_id, struct arena *arena, struct slice *detail, bool *has)
+{
+    struct statement *st = database_prepare(s->db, "SELECT detail FROM actions WHERE id = ?1");
+
+    statement_text(st, 1, action_id);
+    *has = statement_step(st);
+    *detail = *has ? store_text(st, 0, arena) : (struct slice){NULL, 0};
+    statement_reset(st);
+    return store_outcome(s, arena);
+}
+
+/* ---- Requests that came with an Idempotency-Key */
+
+struct error store_request(struct store *s, struct slice actor, struct slice key, struct arena *arena, struct slice *request)
+{
+    /* "0" comes after "/" */
+    struct statement *st = database_prepare(s->db, "SELECT request FROM actions WHERE request >= ?1 || '/' AND request < ?1 || "
+                                                   "'0' AND actor = ?2 LIMIT 1");
+
+    statement_text(st, 1, key);
+    statement_text(st, 2, actor);
+    *request = statement_step(st) ? store_text(st, 0, arena) : (struct slice){NULL, 0};
+    statement_reset(st);
+    return store_outcome(s, arena);
+}
+
+struct error store_request_letters(struct store *s, struct slice actor, struct slice request, struct arena *arena,
+                                   struct slice **ids, size_t *n)
+{
+    enum { LETTERS_MAX = 500 }; /* of one request */
+    struct statement *st = database_prepare(s->db, "SELECT a.letter FROM actions a LEFT JOIN letters l ON l.id = a.letter WHERE "
+                                                   "a.request = ?1 AND a.actor = ?2 AND a.letter IS NOT NULL ORDER BY l.num DESC "
+                                                   "LIMIT 500");
+    struct slice *found = arena_alloc(arena, LETTERS_MAX * sizeof *found);
+
+    *n = 0;
+    *ids = found;
+    statement_text(st, 1, request);
+    statement_text(st, 2, actor);
+    while (found && *n < LETTERS_MAX && statement_step(st))
+        found[(*n)++] = store_text(st, 0, arena);
+    statement_reset(st);
+    return store_outcome(s, arena);
+}
+
 struct error store_alerted(struct store *s, struct slice group, struct slice sink, int64_t *at_ms, struct slice *kind,
                            struct arena *arena)
 {
