@@ -10,7 +10,7 @@
 #include "stepmill/digest.h"
 #include "stepmill/secret.h"
 
-enum { TOKENS_MAX = 1000, LOOK_MS = 30000, FETCH_MS = 300000, FETCH_AGAIN_MS = 5000, LEEWAY_MS = 30000 };
+enum { TOKENS_MAX = 1000, LOOK_MS = 30000, FETCH_MS = 300000, FETCH_AGAIN_MS = 5000, UNKNOWN_MS = 30000, LEEWAY_MS = 30000 };
 enum { TOKEN_TEXT_MAX = JWT_SIZE_MAX, JWKS_BYTES_MAX = 1 << 20 };
 
 struct token {
@@ -34,7 +34,10 @@ struct access {
     struct http_endpoint *issuer;
     struct fetch *fetching; /* NULL: none under way */
     struct timespec tokens_changed, jwks_changed;
+    int64_t renewed_ms; /* when an unknown kid last had the keys read; monotonic */
     struct loop_timer look, fetch;
+    void (*came)(void *ctx);
+    void *came_ctx;
 };
 
 static const char *const role_names[] = {"none", "view", "redrive", "edit", "discard", "admin"};
@@ -205,12 +208,15 @@ static void on_keys(void *ctx, const struct http_answer *answer)
         log_warn(a->log, "dlq.access.keys", LOG_TEXT("url", a->config->dlq.access.jwks_url), LOG_INT("status", answer->status),
                  LOG_TEXT("detail", answer->detail), LOG_ERROR(e));
     loop_timer_set(&a->fetch, failed(e) ? FETCH_AGAIN_MS : FETCH_MS);
+    if (a->came)
+        a->came(a->came_ctx);
 }
 
 static void on_fetch(void *ctx)
 {
     struct access *a = ctx;
 
+    loop_timer_cancel(&a->fetch);
     a->fetching = calloc(1, sizeof *a->fetching);
     if (!a->fetching) {
         loop_timer_set(&a->fetch, FETCH_AGAIN_MS);
@@ -246,7 +252,7 @@ struct error access_new(struct loop *l, const struct config *config, const struc
     *out = NULL;
     if (!a)
         return error_make(CLASS_INTERNAL, "out_of_memory", "no memory for access control");
-    *a = (struct access){.loop = l, .config = config, .log = log, .http = http};
+    *a = (struct access){.loop = l, .config = config, .log = log, .http = http, .renewed_ms = clock_mono_ms() - UNKNOWN_MS};
     loop_timer_init(&a->look, l, on_look, a);
     loop_timer_init(&a->fetch, l, on_fetch, a);
     if (jwt && (!config->dlq.access.issuer || !config->dlq.access.audience))
@@ -284,6 +290,14 @@ void access_reload(struct access *a, const struct config *config)
     on_look(a);
 }
 
+bool access_fetches(const struct access *a) { return a->fetching != NULL; }
+
+void access_on_keys(struct access *a, void (*came)(void *ctx), void *ctx)
+{
+    a->came = came;
+    a->came_ctx = ctx;
+}
+
 /* ---- The question */
 
 static struct error refuse(const char *code, const char *text) { return error_make(CLASS_REJECTED, code, text); }
@@ -304,16 +318,43 @@ static bool find_token(const struct access *a, struct slice token, struct who *w
     return false;
 }
 
-static struct error check_jwt(const struct access *a, struct slice token, int64_t now_ms, struct who *who)
+/* A kid that nobody knows may be of a key that is newer than ours. True: the keys have been read anew. Each stranger can ask for
+ * this, so it is done only now and then. */
+static bool renew_keys(struct access *a)
+{
+    if (a->fetching || clock_mono_ms() - a->renewed_ms < UNKNOWN_MS)
+        return false;
+    a->renewed_ms = clock_mono_ms();
+    if (a->issuer) {
+        on_fetch(a);
+        return false;
+    }
+    return !failed(read_jwks(a));
+}
+
+static struct error check_signed(struct access *a, struct slice token, const struct jwt_rules *rules, int64_t now_ms,
+                                 struct jwt_claims *claims)
+{
+    struct error e;
+
+    if (!a->keys)
+        return error_make(CLASS_WAIT, "keys_pending", "the issuer's keys were not fetched yet: try again in a few seconds");
+    e = jwt_check(a->keys, token, rules, now_ms, claims);
+    if (!failed(e) || strcmp(e.code, "token_unknown_kid") != 0)
+        return e;
+    if (renew_keys(a))
+        return jwt_check(a->keys, token, rules, now_ms, claims);
+    return a->fetching ? error_make(CLASS_WAIT, "keys_pending", "the token's key is asked for at its issuer: try again") : e;
+}
+
+static struct error check_jwt(struct access *a, struct slice token, int64_t now_ms, struct who *who)
 {
     const struct jwt_rules rules = {a->config->dlq.access.issuer, a->config->dlq.access.audience,
                                     a->config->dlq.access.roles_claim, LEEWAY_MS};
     struct jwt_claims claims;
     struct error e;
 
-    if (!a->keys)
-        return error_make(CLASS_WAIT, "keys_pending", "the issuer's keys were not fetched yet: try again in a few seconds");
-    e = jwt_check(a->keys, token, &rules, now_ms, &claims);
+    e = check_signed(a, token, &rules, now_ms, &claims);
     if (failed(e))
         return e;
     who->kind = WHO_USER;

@@ -1,8 +1,9 @@
 /* Who calls, and what they may do: static tokens, JWTs of an issuer, or nobody in particular (dlq.access).
  *
  * A static token is known by its SHA-256 (tokens_file); a JWT by its signature and claims (jwt.h), its role being the highest
- * word of its roles that names one. Files are looked at every 30 s and at a reload, keys by URL are fetched every 5 minutes; what
- * cannot be read keeps the old in force and is logged. Loop thread only.
+ * word of its roles that names one. Files are looked at every 30 s and at a reload, keys by URL are fetched every 5 minutes. A
+ * kid that is not known has the keys read or fetched at once, at most every 30 s. What cannot be read keeps the old in force and
+ * is logged. Loop thread only.
  */
 #ifndef DLQ_ACCESS_H
 #define DLQ_ACCESS_H
@@ -36,8 +37,12 @@ void access_reload(struct access *a, const struct config *config);
 
 /* By the value of the header Authorization; absent: none came. Errors: rejected no_token (and dlq.access.anonymous is none),
  * token_malformed, token_unknown, those of jwt_check: 401. limit no_role (a good token without a role): 403. wait keys_pending
- * (the issuer's keys were not fetched yet): 503. */
+ * (the issuer's keys, or newer ones, are not there yet): 503, or later. */
 MUST_CHECK struct error access_check(struct access *a, struct slice authorization, int64_t now_ms, struct who *who);
+
+/* Whether keys are being fetched: then `came` of access_on_keys is called when they are there, or cannot be had. */
+bool access_fetches(const struct access *a);
+void access_on_keys(struct access *a, void (*came)(void *ctx), void *ctx);
 
 /* Whether only this machine can reach "host:port". */
 bool listen_is_loopback(const char *listen);

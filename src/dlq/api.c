@@ -1,87 +1,12 @@
-/* The review API's life, and the guard at its door: who calls, from where, and whether they may. */
+/* The review API's life, and the calls from their arrival on. */
 #include "api.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 #include "api_parts.h"
 #include "stepmill/clock.h"
 
 enum { BODY_MAX = 8 * 1024 * 1024, CONNECTIONS_MAX = 512, ARENA_MAX = 64 * 1024 * 1024, ROUTES_EXTRA = 128, BEAT_MS = 1000 };
-
-/* ---- The guard */
-
-static bool refuse(struct api *api, struct http_server_call *http, int status, const char *code, const char *text)
-{
-    api->stats.requests++;
-    api_problem_now(http, status, code, text);
-    return false;
-}
-
-static bool knows_caller(struct api *api, struct http_server_call *http, struct who *who)
-{
-    struct error e = access_check(api->access, http_server_header(http, "Authorization"), clock_wall_ms(), who);
-
-    if (!failed(e))
-        return true;
-    if (e.class == CLASS_WAIT || e.class == CLASS_INTERNAL)
-        return refuse(api, http, 503, e.code, e.text);
-    if (e.class == CLASS_LIMIT) {
-        api->stats.refused_role++;
-        api_record_refusal(api, who, http, e.code);
-        return refuse(api, http, 403, e.code, e.text);
-    }
-    api->stats.refused_token++;
-    log_warn(api->log, "dlq.api.refused", LOG_TEXT("peer", http_server_peer(http)), LOG_TEXT("code", e.code));
-    return refuse(api, http, 401, e.code, e.text);
-}
-
-/* A browser brings no token by itself, so only what is open to anonymous callers can be reached from another site's page: by a
- * name that leads here, or by a request that needs no preflight. */
-static bool comes_from_us(struct api *api, struct http_server_call *http, const struct who *who)
-{
-    const struct config_dlq *d = &api->config->dlq;
-    struct slice host = http_server_header(http, "Host");
-
-    if (who->kind == WHO_ANONYMOUS && !host_is_ours(host, d->listen, d->public_url)) {
-        api->stats.refused_csrf++;
-        return refuse(api, http, 403, "foreign_host",
-                      "Without a token the API is called by this machine's name, by dlq.listen or by dlq.public_url only.");
-    }
-    if (!strcmp(http_server_method(http), "GET") ||
-        !is_cross_site(host, http_server_header(http, "Origin"), http_server_header(http, "Sec-Fetch-Site")))
-        return true;
-    api->stats.refused_csrf++;
-    return refuse(api, http, 403, "cross_site", "The request was made by a page of another site.");
-}
-
-static bool is_json(struct http_server_call *http)
-{
-    struct slice type = http_server_header(http, "Content-Type");
-    static const char json[] = "application/json";
-
-    return type.len >= sizeof json - 1 && !strncasecmp(type.at, json, sizeof json - 1) &&
-           (type.len == sizeof json - 1 || type.at[sizeof json - 1] == ';' || type.at[sizeof json - 1] == ' ');
-}
-
-static bool may(struct api *api, const struct api_route *route, struct http_server_call *http, const struct who *who)
-{
-    char text[160];
-
-    if (who->role < route->role) {
-        api->stats.refused_role++;
-        snprintf(text, sizeof text, "This needs the role %s; yours is %s.", role_name(route->role), role_name(who->role));
-        if (route->acts)
-            api_record_refusal(api, who, http, "role");
-        return refuse(api, http, 403, "role", text);
-    }
-    if (route->acts && api->config->dlq.access.read_only)
-        return refuse(api, http, 403, "read_only", "The processor is in read-only mode (dlq.access.read_only).");
-    if (strcmp(http_server_method(http), "GET") != 0 && !is_json(http))
-        return refuse(api, http, 415, "content_type", "The body must be JSON, with Content-Type: application/json.");
-    return true;
-}
 
 /* ---- Calls */
 
@@ -93,12 +18,16 @@ static struct api_call *find(struct api *api, uint64_t ticket)
     return NULL;
 }
 
+static void forget_arrival(struct api *api, uint64_t ticket);
+
 static void on_gone(void *ctx, uint64_t ticket)
 {
     struct api_call *c = find(ctx, ticket);
 
     if (c)
         api_end(c);
+    else
+        forget_arrival(ctx, ticket);
 }
 
 static void on_drained(void *ctx, struct http_server_call *http);
@@ -124,44 +53,91 @@ static struct api_call *call_new(struct api *api, const struct api_route *route,
     return c;
 }
 
-/* The key that the caller chose, or a new one: what names the actions of this request. */
-static bool take_key(struct api_call *c, struct http_server_call *http)
-{
-    struct slice key = http_server_header(http, "Idempotency-Key");
-    char own[37];
+/* ---- Those who wait at the door: their token may be of a key that is being fetched */
 
-    if (!key.at) {
-        action_new_id(own, clock_wall_ms());
-        key = (struct slice){own, 36};
-    } else if (key.len < 8 || key.len > 64 ||
-               strspn(key.at, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") < key.len) {
-        api_problem(c, 400, "bad_key", "Idempotency-Key must be 8 to 64 letters, digits, '.', '_' or '-'.");
-        return false;
-    }
-    c->key = arena_copy(c->arena, key);
-    return true;
+struct arrival {
+    struct list_node node;
+    struct api_bound *bound;
+    uint64_t http; /* ticket */
+};
+
+static const struct http_server_watch *watch_of(struct api *api, struct http_server_watch *w)
+{
+    *w = (struct http_server_watch){.gone = on_gone, .drained = on_drained, .ctx = api};
+    return w;
 }
 
-static void on_route(void *ctx, struct http_server_call *http)
+static void let_wait(struct api_bound *bound, struct http_server_call *http)
 {
-    struct api_bound *bound = ctx;
-    struct api *api = bound->api;
-    const struct api_route *route = bound->route;
-    struct who who = {.kind = WHO_ANONYMOUS, .name = "anonymous"};
-    struct api_call *c;
+    struct arrival *a = calloc(1, sizeof *a);
+    struct http_server_watch w;
 
-    if (route->role != CONFIG_ROLE_NONE && !knows_caller(api, http, &who))
-        return;
-    if (!comes_from_us(api, http, &who) || !may(api, route, http, &who))
-        return;
-    c = call_new(api, route, &who);
-    if (!c) {
-        refuse(api, http, 503, "out_of_memory", "No memory for the request.");
+    if (!a) {
+        api_refuse(bound->api, http, 503, "out_of_memory", "No memory for the request.");
         return;
     }
-    c->http = http_server_hold(http, &(struct http_server_watch){.gone = on_gone, .drained = on_drained, .ctx = api});
-    if (!strcmp(route->method, "GET") || take_key(c, http))
-        route->begin(c, http);
+    a->bound = bound;
+    a->http = http_server_hold(http, watch_of(bound->api, &w));
+    list_append(&bound->api->arrivals, &a->node);
+}
+
+static void forget_arrival(struct api *api, uint64_t ticket)
+{
+    for (struct list_node *n = api->arrivals.first; n; n = n->next) {
+        struct arrival *a = list_entry(n, struct arrival, node);
+
+        if (a->http != ticket)
+            continue;
+        list_remove(n);
+        free(a);
+        return;
+    }
+}
+
+/* `ticket` 0: it comes now; else it has waited. */
+static void enter(struct api_bound *bound, struct http_server_call *http, uint64_t ticket)
+{
+    struct api *api = bound->api;
+    struct http_server_watch w;
+    struct api_call *c;
+    struct who who;
+
+    switch (api_guard(api, bound->route, http, ticket != 0, &who)) {
+    case DOOR_SHUT:
+        return;
+    case DOOR_LATER:
+        let_wait(bound, http);
+        return;
+    default:
+        break;
+    }
+    c = call_new(api, bound->route, &who);
+    if (!c) {
+        api_refuse(api, http, 503, "out_of_memory", "No memory for the request.");
+        return;
+    }
+    c->http = ticket ? ticket : http_server_hold(http, watch_of(api, &w));
+    if (!strcmp(bound->route->method, "GET"))
+        bound->route->begin(c, http);
+    else
+        api_begin_keyed(c, http);
+}
+
+static void on_route(void *ctx, struct http_server_call *http) { enter(ctx, http, 0); }
+
+static void on_keys(void *ctx)
+{
+    struct api *api = ctx;
+    struct list_node *n;
+
+    while ((n = list_take_first(&api->arrivals))) {
+        struct arrival *a = list_entry(n, struct arrival, node);
+        struct http_server_call *http = http_server_held(api->server, a->http);
+
+        if (http)
+            enter(a->bound, http, a->http);
+        free(a);
+    }
 }
 
 static void on_drained(void *ctx, struct http_server_call *http)
@@ -257,8 +233,10 @@ struct error api_new(const struct api_options *o, struct api **out)
     e = check_address(&o->config->dlq, o->log);
     if (!failed(e))
         e = access_new(o->loop, o->config, o->log, o->http, &api->access);
-    if (!failed(e))
+    if (!failed(e)) {
+        access_on_keys(api->access, on_keys, api);
         e = start_server(api, o);
+    }
     if (failed(e)) {
         api_free(api);
         return e;

@@ -29,7 +29,7 @@ struct action api_action(struct api_call *c, enum action_kind kind, struct slice
                            .kind = slice_of(action_kind_name(kind)),
                            .actor = slice_of(c->who.name),
                            .actor_kind = slice_of(c->who.kind == WHO_TOKEN ? "token" : "user"),
-                           .request = c->key,
+                           .request = c->request,
                            .due_at_ms = -1};
 }
 
@@ -136,6 +136,8 @@ static struct error letters_of_group(struct ask_place *place, struct api_call *c
     struct letter_page page;
     struct error e;
 
+    if (c->again)
+        return store_request_letters(place->store, slice_of(c->who.name), c->request, c->arena, &x->ids, &x->n);
     c->filter.statuses &= fits(x->kind);
     e = store_letters(place->store, &c->filter, STORE_NEWEST_FIRST, 0, REDRIVES_ACT_MAX, a->arena, &page);
     x->ids = failed(e) ? NULL : arena_alloc(c->arena, (page.n + 1) * sizeof *x->ids);
@@ -284,7 +286,7 @@ static bool is_whole(struct api_call *c, const json_t *body, const struct acting
     else if ((x->kind == ACTION_GROUP_RESOLVED || x->kind == ACTION_GROUP_REOPENED) && x->selection.kind != API_GROUP)
         why = "This kind is of a group.";
     if (why)
-        api_problem(c, 400, "bad_body", why);
+        api_problem(c, 422, "bad_action", why);
     return !why;
 }
 

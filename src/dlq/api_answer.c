@@ -124,10 +124,8 @@ void api_fail(struct api_call *c, struct error e)
         break;
     case CLASS_POISON:
     case CLASS_REJECTED:
-        status = 422;
-        break;
     case CLASS_CONFIG: /* of the store: the query's words */
-        status = 400;
+        status = 422;
         break;
     default:
         break;

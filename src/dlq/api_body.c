@@ -26,13 +26,17 @@ static bool is_among(const char *name, const char *const *names)
 json_t *api_read_body(struct api_call *c, struct http_server_call *http, const char *const *names)
 {
     struct slice text = http_server_body(http);
-    json_t *body = json_loadb(text.at, text.len, JSON_REJECT_DUPLICATES, NULL);
+    json_error_t why = {.text = ""};
+    json_t *body = json_loadb(text.at, text.len, JSON_REJECT_DUPLICATES, &why);
+    char said[300];
     json_t *member;
     const char *name;
 
     if (!json_is_object(body)) {
+        snprintf(said, sizeof said, "The body must be a JSON object, each of its members once%s%.150s.", body ? "" : ": ",
+                 utf8_valid(slice_of(why.text)) ? why.text : "it is no UTF-8");
         json_decref(body);
-        api_problem(c, 400, "bad_body", "The body must be a JSON object, each of its members once.");
+        api_problem(c, 400, "bad_body", said);
         return NULL;
     }
     json_object_foreach(body, name, member)

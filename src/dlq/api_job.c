@@ -119,7 +119,7 @@ static void on_tried(void *ctx, uint64_t ticket, struct error e, const struct dr
 
 void begin_dry_run(struct api_call *c, struct http_server_call *http)
 {
-    static const char *const names[] = {"letters", "group", "filter", "cap", NULL};
+    static const char *const names[] = {"letters", "group", "filter", "cap", "from_start", NULL};
     struct job_request q = {.cap = 0};
     struct selection s;
     json_t *body;
@@ -161,7 +161,7 @@ static void change_job(struct api_call *c, struct answer *a)
         api_problem(c, 404, "not_found", "There is no job of this id.");
         return;
     }
-    if (!may_change(q->change, job->state)) {
+    if (!c->again && !may_change(q->change, job->state)) {
         api_problem(c, 409, "wrong_state", "The job's state does not allow this.");
         return;
     }

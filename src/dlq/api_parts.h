@@ -1,6 +1,6 @@
 /* What the files of the review API share: one call from its route to its answer.
  *
- *     guard (api.c: who, from where, may they) → begin (parse what was asked) → ask the index, or act → answer, once
+ *     guard (api_guard.c: who, from where, may they) → begin (parse what was asked) → ask the index, or act → answer, once
  *
  * A call lives until it is answered, or until its client has gone and nothing outside holds it any more: a question to the index
  * reads the call's own memory on another thread, so the call waits for it.
@@ -45,7 +45,7 @@ struct api {
     struct http_server *server;
     struct arena *arena; /* paths of the dashboard's files */
     struct api_bound *bound;
-    struct list calls;
+    struct list calls, arrivals;
     uint64_t last_number;
     struct list watchers; /* calls that watch /events */
     struct loop_timer beat;
@@ -76,8 +76,10 @@ struct api_call {
     void (*drained)(struct api_call *c, struct http_server_call *http); /* of a stream; may be NULL */
 
     /* what is asked for */
-    struct slice id;  /* of the path */
-    struct slice key; /* Idempotency-Key, or one that was made */
+    struct slice id;      /* of the path */
+    struct slice key;     /* Idempotency-Key, or one that was made */
+    struct slice request; /* "<key>/<digest of what is asked for>", or the key that was made */
+    bool chosen, again;   /* the caller brought the key; it has come with this request before */
     struct letter_filter filter;
     struct group_filter groups;
     struct action_filter actions;
@@ -87,6 +89,21 @@ struct api_call {
     bool flag;  /* unfinished, unended, unsent */
     void *more; /* of the route's own, in the arena */
 };
+
+/* ---- api_guard.c */
+
+enum door { DOOR_OPEN, DOOR_SHUT, DOOR_LATER };
+
+/* Whether a call may come in, and who makes it. DOOR_SHUT: answered. DOOR_LATER: keys are being fetched; never for one that has
+ * `waited`. */
+enum door api_guard(struct api *api, const struct api_route *route, struct http_server_call *http, bool waited, struct who *who);
+/* Answers a problem and says DOOR_SHUT. */
+enum door api_refuse(struct api *api, struct http_server_call *http, int status, const char *code, const char *text);
+
+/* ---- api_key.c */
+
+/* Begins a call that may carry an Idempotency-Key. */
+void api_begin_keyed(struct api_call *c, struct http_server_call *http);
 
 /* ---- api_answer.c: each ends the call */
 

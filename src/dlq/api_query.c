@@ -7,7 +7,7 @@
 #include "stepmill/time_text.h"
 #include "stepmill/utf8.h"
 
-enum { NAME_ROOM = 64, VALUE_ROOM = 2048 };
+enum { NAME_ROOM = 64, VALUE_ROOM = 2048, TIME_MAX = 40 };
 
 #define TEXT(name, member, most)                                                                                                 \
     {                                                                                                                            \
@@ -126,6 +126,8 @@ const char *api_read_value(struct api_call *c, const struct api_param *p, struct
     case API_TEXT:
         return read_text(c, p, value);
     case API_TIME:
+        if (value.len > TIME_MAX)
+            return "is too long";
         if (!time_read(value, false, clock_wall_ms(), number))
             return "must be an RFC 3339 time, 13 digits of Unix milliseconds, or a duration such as 10m";
         *number = *number < 1 ? 1 : *number; /* 0 would be no bound */

@@ -167,7 +167,7 @@ void begin_overview(struct api_call *c, struct http_server_call *http)
     c->from_ms = c->from_ms < 0 ? c->to_ms - OVERVIEW_MS : c->from_ms;
     c->from_ms = c->from_ms < 1 ? 1 : c->from_ms;
     if (c->from_ms >= c->to_ms) {
-        api_problem(c, 400, "bad_parameter", "Parameter from must be before to.");
+        api_problem(c, 422, "bad_range", "Parameter from must be before to.");
         return;
     }
     if (!c->step)
@@ -175,7 +175,7 @@ void begin_overview(struct api_call *c, struct http_server_call *http)
     c->step = (c->step + 59) / 60 * 60;
     c->step = c->step < 60 ? 60 : c->step;
     if ((c->to_ms - c->from_ms) / (c->step * 1000) >= OVERVIEW_POINTS_MAX)
-        api_problem(c, 400, "bad_parameter", "These are more than 2,000 points: take a larger step or a shorter time.");
+        api_problem(c, 422, "bad_range", "These are more than 2,000 points: take a larger step or a shorter time.");
     else
         api_ask(c, ASK_INDEX, run_overview, send_overview);
 }
