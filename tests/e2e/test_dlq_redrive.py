@@ -10,15 +10,15 @@ from records import new_task
 from worker import wait_for
 
 
-def put_letters(world, count, prompt="Do it.", **headers):
-    """Dead letters as a worker writes them, of offsets that no task of these tests has; returns their ids."""
+def put_letters(world, count, prompt="Do it.", first=0, **headers):
+    """Dead letters as a worker writes them, of offsets that no task of these tests has; returns their ids. `first`: of their numbers."""
     ids = []
-    for i in range(count):
+    for i in range(first, first + count):
         offset = 1_000_000 + i
         task = new_task(prompt, task_id=f"{world.name}-{i}")
         ids.append(f"{world.tasks_topic()}:0:{offset}")
         known = {"__dlq.errors.topic": world.tasks_topic(), "__dlq.errors.partition": "0", "__dlq.errors.offset": str(offset),
-                 "__dlq.errors.message": "no answer", "stepmill.id": ids[i], "stepmill.task_id": task["task_id"],
+                 "__dlq.errors.message": "no answer", "stepmill.id": ids[-1], "stepmill.task_id": task["task_id"],
                  "stepmill.agent": "search", "stepmill.class": "rejected", "stepmill.code": "model_http_400",
                  "stepmill.stage": "model", "stepmill.failed_at": str(int(time.time() * 1000)), "stepmill.redrives": "0",
                  "stepmill.retryable": "false", "traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01", "mine": "kept", **headers}
