@@ -103,6 +103,7 @@ void cells_free(struct cells *c);
  * now_ms. */
 struct cells_load {
     struct slice task_id, session_id;
+    int64_t waits_above; /* with more starts than these it waits for a turn of its own, so this one is no further; 0: its turn */
 };
 void cells_load(struct cells *c, struct ticket t, const struct cells_load *load);
 

@@ -95,5 +95,6 @@ void cells_load(struct cells *c, struct ticket t, const struct cells_load *load)
     put_key(c, "claims:", load->task_id, "");
     put_key(c, "tokens:session:", load->session_id, "");
     put_argument(a, slice_of(c->process));
+    put_number(a, load->waits_above);
     send_script_for(c, CELLS_LOAD, t, 5, on_script, l);
 }

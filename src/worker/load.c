@@ -113,7 +113,8 @@ void task_load(struct task *t)
     t->stops_seen = t->worker->stops;
     task_enter(t, TASK_LOADING);
     t->deadline_ms = loop_now_ms(t->worker->loop) + t->agent->config->deadline_ms;
-    cells_load(t->worker->cells, ticket, &(struct cells_load){t->input.task_id, t->input.session_id});
+    cells_load(t->worker->cells, ticket,
+               &(struct cells_load){t->input.task_id, t->input.session_id, t->turn_began ? 0 : STARTS_SUSPECT});
 }
 
 /* How many of the newest messages TaskStarted can hold beside the record: whole turns, for a memory must not begin with an

@@ -43,7 +43,7 @@ static const struct seen *record(const struct story *s, int from, int to, int gr
 
 static const struct seen *load(void)
 {
-    cells_load(w->cells, cells_world_next(w), &(struct cells_load){SLICE("t"), SLICE("s")});
+    cells_load(w->cells, cells_world_next(w), &(struct cells_load){SLICE("t"), SLICE("s"), 0});
     return cells_world_wait(w);
 }
 
@@ -303,6 +303,22 @@ static void a_start_that_stood_back_does_not_count(void **state)
     assert_int_equal(cells_world_number(w, "EXISTS p:claims:t"), 0);
 }
 
+static void who_will_wait_for_its_turn_is_not_counted(void **state)
+{
+    struct cells_load waiting = {SLICE("t"), SLICE("s"), 5};
+
+    (void)state;
+    loaded_by_another(5);
+    cells_load(w->cells, cells_world_next(w), &waiting);
+    assert_int_equal(cells_world_wait(w)->starts, 6); /* from now on it waits */
+    loaded_by_another(6);
+    cells_load(w->cells, cells_world_next(w), &waiting);
+    assert_int_equal(cells_world_wait(w)->starts, 6);
+    assert_false(w->seen.raised);
+    assert_int_equal(load()->starts, 7); /* its turn has come */
+    assert_true(w->seen.raised);
+}
+
 /* A task that waits for days: a record without cells keeps what it has alive. */
 static void an_empty_record_refreshes_the_life(void **state)
 {
@@ -349,6 +365,7 @@ int main(void)
         cmocka_unit_test_setup(gone_after_done, empty),
         cmocka_unit_test_setup(starts_are_counted_and_reset, empty),
         cmocka_unit_test_setup(a_start_that_stood_back_does_not_count, empty),
+        cmocka_unit_test_setup(who_will_wait_for_its_turn_is_not_counted, empty),
         cmocka_unit_test_setup(an_empty_record_refreshes_the_life, empty),
         cmocka_unit_test_setup(a_cancel_is_seen, empty),
     };

@@ -36,7 +36,7 @@ static int empty(void **state)
 
 static const struct seen *load(void)
 {
-    cells_load(w->cells, cells_world_next(w), &(struct cells_load){SLICE("t"), SLICE("s")});
+    cells_load(w->cells, cells_world_next(w), &(struct cells_load){SLICE("t"), SLICE("s"), 0});
     return cells_world_wait(w);
 }
 
@@ -372,7 +372,7 @@ static void ids_that_no_record_has_are_refused(void **state)
     for (size_t i = 0; i < 4; i++) {
         const char *id = bad[i] ? bad[i] : long_id;
 
-        cells_load(w->cells, cells_world_next(w), &(struct cells_load){slice_of(id), SLICE("s")});
+        cells_load(w->cells, cells_world_next(w), &(struct cells_load){slice_of(id), SLICE("s"), 0});
         assert_false(w->seen.answered);
         assert_string_equal(cells_world_wait(w)->code, "bad_key");
     }

@@ -127,7 +127,7 @@ static void assert_not_mixed(const struct race *race, const struct seen *s)
 
 static const struct seen *load(struct race *race)
 {
-    cells_load(race->w->cells, cells_world_next(race->w), &(struct cells_load){SLICE("t"), SLICE("s")});
+    cells_load(race->w->cells, cells_world_next(race->w), &(struct cells_load){SLICE("t"), SLICE("s"), 0});
     return cells_world_wait(race->w);
 }
 
