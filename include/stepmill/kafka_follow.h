@@ -48,9 +48,10 @@ MUST_CHECK struct error kafka_follow_ends(struct kafka_follow *f, const char *to
                                           int64_t *oldest, int64_t *next);
 /* The offset behind all that was written, also by transactions that are under way or just committed: Kafka says a transaction is
  * committed before its markers are in every partition, and until then the last stable offset lies before its records. Whoever
- * must have read what was committed reads up to here. */
-MUST_CHECK struct error kafka_follow_written(struct kafka_follow *f, const char *topic, int32_t partition, int timeout_ms,
-                                             int64_t *end);
+ * must have read what was committed reads up to here. Of partitions 0 to `partitions` - 1, asked for together: each question
+ * waits behind the fetch that is under way. */
+MUST_CHECK struct error kafka_follow_written(struct kafka_follow *f, const char *topic, size_t partitions, int timeout_ms,
+                                             int64_t *ends);
 /* How many partitions the topic has, asked now; 0: there is no such topic. */
 MUST_CHECK struct error kafka_follow_partitions(struct kafka_follow *f, const char *topic, int timeout_ms, size_t *n);
 

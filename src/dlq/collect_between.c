@@ -49,16 +49,11 @@ static void ask_ends(struct reading *r, uint64_t wanted)
     free(r->targets);
     r->ntargets = 0;
     r->targets = calloc(n, sizeof *r->targets);
-    for (size_t i = 0; r->targets && i < n; i++) {
-        int64_t end;
-
-        error = kafka_follow_written(r->follow, r->actions_topic, (int32_t)i, ASK_TIMEOUT_MS, &end);
-        if (failed(error))
-            return;
-        r->targets[r->ntargets++] = (struct target){(int32_t)i, end};
-    }
-    if (r->targets)
-        r->asked = wanted;
+    if (!r->targets || failed(kafka_follow_written(r->follow, r->actions_topic, n, ASK_TIMEOUT_MS, r->targets)))
+        return;
+    r->ntargets = n;
+    r->asked = wanted;
+    r->ask_ms = 0;
 }
 
 static bool at_targets(struct reading *r)
@@ -69,10 +64,9 @@ static bool at_targets(struct reading *r)
         for (size_t k = 0; k < kafka_follow_count(r->follow) && !there; k++) {
             struct kafka_follow_part p = kafka_follow_part(r->follow, k);
 
-            there =
-                p.partition == r->targets[i].partition && strcmp(p.topic, r->actions_topic) == 0 && p.next >= r->targets[i].end;
+            there = (size_t)p.partition == i && strcmp(p.topic, r->actions_topic) == 0 && p.next >= r->targets[i];
         }
-        if (!there && r->targets[i].end > 0)
+        if (!there && r->targets[i] > 0)
             return false;
     }
     return true;

@@ -10,11 +10,6 @@
 enum { NEWS_MEMORY = 32 * 1024 * 1024 };
 
 /* Where the actions must be read to. */
-struct target {
-    int32_t partition;
-    int64_t end;
-};
-
 struct reading {
     struct collect *c;
     struct store *store;
@@ -27,8 +22,8 @@ struct reading {
     int64_t began_ms, status_ms, forget_ms, ask_ms;
     struct news news; /* of the open batch */
     uint64_t letters, actions, foreign, unreadable;
-    uint64_t asked; /* number of the reach request that `targets` belong to */
-    struct target *targets;
+    uint64_t asked;   /* number of the reach request that `targets` belong to */
+    int64_t *targets; /* by partition of the actions: the end that must be reached */
     size_t ntargets;
     int64_t *oldest; /* by place of kafka_follow_part: what was forgotten up to */
     size_t noldest;

@@ -240,38 +240,47 @@ struct error kafka_follow_ends(struct kafka_follow *f, const char *topic, int32_
 }
 
 /* rd_kafka_query_watermark_offsets would give the last stable offset. */
-static struct error take_written(rd_kafka_event_t *event, int64_t *end)
+static struct error take_written(rd_kafka_event_t *event, size_t partitions, int64_t *ends)
 {
     const rd_kafka_ListOffsetsResultInfo_t **infos;
-    const rd_kafka_topic_partition_t *x;
     size_t n = 0;
 
     if (rd_kafka_event_error(event))
         return error_of(rd_kafka_event_error(event));
     infos = rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(event), &n);
-    if (n != 1)
-        return error_of(RD_KAFKA_RESP_ERR__BAD_MSG);
-    x = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[0]);
-    *end = x->offset;
-    return x->err ? error_of(x->err) : error_none();
+    for (size_t i = 0; i < partitions; i++)
+        ends[i] = -1;
+    for (size_t i = 0; i < n; i++) {
+        const rd_kafka_topic_partition_t *x = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
+
+        if (x->err)
+            return error_of(x->err);
+        if (x->partition >= 0 && (size_t)x->partition < partitions)
+            ends[x->partition] = x->offset;
+    }
+    for (size_t i = 0; i < partitions; i++)
+        if (ends[i] < 0)
+            return error_of(RD_KAFKA_RESP_ERR__BAD_MSG);
+    return error_none();
 }
 
-struct error kafka_follow_written(struct kafka_follow *f, const char *topic, int32_t partition, int timeout_ms, int64_t *end)
+struct error kafka_follow_written(struct kafka_follow *f, const char *topic, size_t partitions, int timeout_ms, int64_t *ends)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)partitions);
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(f->rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(f->rk);
     struct error error = error_of(RD_KAFKA_RESP_ERR__TIMED_OUT);
     rd_kafka_event_t *event;
     char text[128];
 
-    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = RD_KAFKA_OFFSET_SPEC_LATEST;
+    for (size_t i = 0; i < partitions; i++)
+        rd_kafka_topic_partition_list_add(list, topic, (int32_t)i)->offset = RD_KAFKA_OFFSET_SPEC_LATEST;
     rd_kafka_error_destroy(rd_kafka_AdminOptions_set_isolation_level(options, RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED));
     if (!rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, text, sizeof text)) {
         rd_kafka_ListOffsets(f->rk, list, options, queue);
         event = rd_kafka_queue_poll(queue, timeout_ms + 1000);
         if (event) {
-            error = take_written(event, end);
+            error = take_written(event, partitions, ends);
             rd_kafka_event_destroy(event);
         }
     }
