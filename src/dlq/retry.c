@@ -18,16 +18,20 @@ struct undecided {
     size_t n;
 };
 
+#define UNDECIDED                                                                                                                \
+    "SELECT " LETTER_COLUMNS " FROM letters INDEXED BY letters_undecided WHERE (status = 0 AND status_at = failed_at AND "       \
+    "(retryable = 1 OR redrives > 0)) AND "
+
 /* Only letters about which nobody has decided anything: whoever unparks one wants it open. The conditions in brackets are those
- * of the index letters_undecided, word by word. */
+ * of the index letters_undecided, word by word; it is by redrives, so that letters that nothing will be decided about, because no
+ * redrives are made by themselves, are not walked over time and again. */
 static struct error run(struct ask_place *place, void *question, struct answer *a)
 {
     const struct decide_question *q = question;
     struct database *db = store_database(place->store);
     struct statement *st = database_prepare(
-        db, "SELECT " LETTER_COLUMNS " FROM letters INDEXED BY letters_undecided WHERE (status = 0 AND status_at = failed_at AND "
-            "(retryable = 1 OR redrives > 0)) AND (redrives >= ?1 OR (retryable = 1 AND redrives < ?2 AND class IN ('exhausted', "
-            "'timeout'))) ORDER BY num LIMIT 500");
+        db, UNDECIDED "redrives >= ?1 UNION ALL " UNDECIDED
+                      "redrives < min(?1, ?2) AND retryable = 1 AND class IN ('exhausted', 'timeout') LIMIT 500");
     struct undecided *u = arena_alloc(a->arena, sizeof *u);
 
     _Static_assert(LETTER_OPEN == 0 && LETTERS_AT_ONCE == 500, "the numbers above");

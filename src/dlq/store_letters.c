@@ -39,9 +39,11 @@ static struct statement *prepare(struct store *s, struct query *q)
     return st;
 }
 
-/* A filter by one column: its index, and under what its letters are counted (-1: they are few, or not counted). */
+/* A filter by one column: its index, or the kind of its terms in the full-text index, and under what its letters are counted (-1:
+ * they are few, or not counted). */
 struct column {
-    const char *name, *index;
+    const char *name, *index; /* index NULL: by term */
+    enum word_kind word;
     int tally;
     struct slice value;
     int64_t number; /* what stands in the column, where it is no text */
@@ -52,18 +54,18 @@ enum { COLUMNS = 12 };
 static void columns_of(const struct letter_filter *f, struct column c[COLUMNS])
 {
     const struct column all[COLUMNS] = {
-        {"task_id", "letters_task", -1, f->task_id, 0},
-        {"session_id", "letters_session", -1, f->session_id, 0},
-        {"job", "letters_job", TALLY_JOB, f->job, 0},
-        {"assigned", "letters_assigned", -1, f->assigned, 0},
-        {"fingerprint", "letters_group", TALLY_GROUP, f->group, 0},
-        {"code", "letters_code", TALLY_CODE, f->code, 0},
-        {"class", "letters_class", TALLY_CLASS, f->class, 0},
-        {"stage", "letters_stage", TALLY_STAGE, f->stage, 0},
-        {"agent", "letters_agent", TALLY_AGENT, f->agent, 0},
-        {"topic", "letters_topic", TALLY_TOPIC, f->topic, 0},
-        {"dlq_topic", "letters_dlq", -1, f->dlq_topic, 0},
-        {"family", "letters_family", TALLY_FAMILY,
+        {"task_id", "letters_task", 0, -1, f->task_id, 0},
+        {"session_id", "letters_session", 0, -1, f->session_id, 0},
+        {"job", "letters_job", 0, TALLY_JOB, f->job, 0},
+        {"assigned", "letters_assigned", 0, -1, f->assigned, 0},
+        {"fingerprint", "letters_group", 0, TALLY_GROUP, f->group, 0},
+        {"code", NULL, WORD_CODE, TALLY_CODE, f->code, 0},
+        {"class", NULL, WORD_CLASS, TALLY_CLASS, f->class, 0},
+        {"stage", NULL, WORD_STAGE, TALLY_STAGE, f->stage, 0},
+        {"agent", NULL, WORD_AGENT, TALLY_AGENT, f->agent, 0},
+        {"topic", NULL, WORD_TOPIC, TALLY_TOPIC, f->topic, 0},
+        {"dlq_topic", NULL, WORD_DLQ_TOPIC, -1, f->dlq_topic, 0},
+        {"family", NULL, WORD_FAMILY, TALLY_FAMILY,
          f->family ? slice_of(letter_family_name((enum letter_family)(f->family - 1))) : (struct slice){NULL, 0}, f->family - 1},
     };
 
@@ -88,7 +90,7 @@ enum { EVERY_STATUS = (1 << LETTER_STATUSES) - 1 };
 
 /* The way with the fewest letters on it. */
 struct way {
-    const struct column *column; /* NULL: by status, or all by time */
+    const struct column *column; /* its index, or all terms; NULL: by status, or all by time */
     bool by_status;
     int64_t expected;
 };
@@ -109,7 +111,7 @@ static struct way choose(struct store *s, const struct letter_filter *f, const s
 
         if (!c[i].value.at)
             continue;
-        n = c[i].tally >= 0 ? tally_of(s, c[i].tally, c[i].value, EVERY_STATUS) : c[i].name[0] == 'd' ? w.expected : 100;
+        n = c[i].tally >= 0 ? tally_of(s, c[i].tally, c[i].value, EVERY_STATUS) : c[i].index ? 100 : w.expected;
         if (n <= w.expected)
             w = (struct way){.column = &c[i], .expected = n};
     }
@@ -162,10 +164,9 @@ static bool put_source(struct query *q, const struct letter_filter *f, const str
         put_conditions(q, f, c, true);
         buf_printf(&q->sql, " ORDER BY words.rowid %s", order == STORE_NEWEST_FIRST ? "DESC" : "ASC");
     } else {
-        buf_printf(&q->sql, "SELECT num FROM letters %s%s", w->column || status >= 0 ? "INDEXED BY " : "NOT INDEXED",
-                   w->column     ? w->column->index
-                   : status >= 0 ? "letters_status"
-                                 : "");
+        const char *index = w->column ? w->column->index : status >= 0 ? "letters_status" : NULL;
+
+        buf_printf(&q->sql, "SELECT num FROM letters %s%s", index ? "INDEXED BY " : "NOT INDEXED", index ? index : "");
         put_range(q, f, "num", order, cursor);
         put_conditions(q, f, c, status < 0);
         if (status >= 0)
@@ -203,6 +204,30 @@ static size_t merge(int64_t *a, size_t na, const int64_t *b, size_t nb, size_t l
     return n;
 }
 
+/* The query of the full-text index: the words asked for, and terms for the columns that have no index of their own. Absent: none.
+ */
+static struct slice with_terms(const struct column *c, const struct way *w, struct slice words, struct arena *arena)
+{
+    char room[COLUMNS * 32];
+    struct buf all = BUF(128 * 1024), terms = BUF_IN(room);
+    struct slice query = words;
+
+    if (!words.at && (!w->column || w->column->index))
+        return words;
+    for (int i = 0; i < COLUMNS; i++)
+        if (c[i].value.at && !c[i].index) {
+            buf_put_text(&terms, terms.len ? " AND " : "");
+            words_put_term(c[i].word, c[i].value, &terms);
+        }
+    if (terms.len) {
+        buf_printf(&all, words.at ? "%.*s AND (%.*s)" : "%.*s%.*s", SLICE_FMT(buf_slice(&terms)), (int)words.len,
+                   words.at ? words.at : "");
+        query = arena_copy(arena, buf_slice(&all));
+    }
+    buf_free(&all);
+    return query;
+}
+
 static size_t find_numbers(struct store *s, const struct letter_filter *f, enum store_order order, int64_t cursor, size_t limit,
                            struct slice words, struct arena *arena, int64_t **nums)
 {
@@ -218,6 +243,7 @@ static size_t find_numbers(struct store *s, const struct letter_filter *f, enum 
         return 0;
     columns_of(f, columns);
     way = choose(s, f, columns);
+    words = with_terms(columns, &way, words, arena);
     if (!way.by_status || words.at) {
         q.n = 0;
         return put_source(&q, f, columns, &way, order, cursor, words, -1) ? take_numbers(s, &q, *nums, limit) : 0;
@@ -234,6 +260,7 @@ static size_t find_numbers(struct store *s, const struct letter_filter *f, enum 
     return n;
 }
 
+/* What is looked for, as a query of the full-text index; absent: nothing. */
 static struct error read_words(struct store *s, const struct letter_filter *f, struct arena *arena, struct slice *words)
 {
     struct buf query = BUF(64 * 1024);
@@ -300,7 +327,7 @@ static bool count_by_tally(struct store *s, const struct letter_filter *f, int64
 
 struct error store_count(struct store *s, const struct letter_filter *f, int64_t cap, int64_t *n)
 {
-    struct arena *arena = arena_new(64 * 1024);
+    struct arena *arena = arena_new(256 * 1024);
     struct column columns[COLUMNS];
     struct query q = {.n = 0};
     struct slice words;
@@ -317,6 +344,7 @@ struct error store_count(struct store *s, const struct letter_filter *f, int64_t
 
         columns_of(f, columns);
         way = choose(s, f, columns);
+        words = with_terms(columns, &way, words, arena);
         if (put_source(&q, f, columns, &way, STORE_OLDEST_FIRST, 0, words, -1)) {
             parameter = bind_number(&q, cap);
             buf_printf(&q.sql, " LIMIT ?%d", parameter);

@@ -136,11 +136,13 @@ struct error store_overview(struct store *s, int64_t from_ms, int64_t to_ms, int
 struct error store_came(struct store *s, struct slice agent, int64_t from_ms, int64_t to_ms, int64_t *n)
 {
     struct statement *st =
-        database_prepare(s->db, "SELECT count(*) FROM letters INDEXED BY letters_agent WHERE agent = ?1 AND num >= "
-                                "?2 AND num < ?3");
+        database_prepare(s->db, "SELECT count(*) FROM words WHERE words MATCH ?1 AND rowid >= ?2 AND rowid < ?3");
+    char room[32];
+    struct buf term = BUF_IN(room);
     struct error error;
 
-    statement_text(st, 1, agent);
+    words_put_term(WORD_AGENT, agent, &term);
+    statement_text(st, 1, buf_slice(&term));
     statement_int(st, 2, num_at(from_ms));
     statement_int(st, 3, num_at(to_ms));
     *n = statement_step(st) ? statement_int_at(st, 0) : 0;

@@ -80,6 +80,10 @@ void words_flush(struct store *s);
 void words_remove(struct store *s, const struct letter *l, int64_t num);
 /* The query for the full-text index, or false: no word in it. */
 bool words_query(struct store *s, struct slice text, struct buf *to);
+/* What stays as it is and many letters share; found by a term of the full-text index. */
+enum word_kind { WORD_TOPIC, WORD_DLQ_TOPIC, WORD_AGENT, WORD_CLASS, WORD_CODE, WORD_STAGE, WORD_FAMILY, WORD_KINDS };
+/* The term that letters with this value have. Another value may have it too, once in 10^12: compare the column. */
+void words_put_term(enum word_kind kind, struct slice value, struct buf *to);
 
 /* store_row.c */
 #define LETTER_COLUMNS                                                                                                           \

@@ -4,19 +4,55 @@
 
 #include "store_parts.h"
 
-enum { WORDS_MAX = 16, BEGINNING_MIN = 3, TERM_MAX = 32, TERMS_MAX = 64 };
+enum { WORDS_MAX = 16, BEGINNING_MIN = 3, TERM_MAX = 32, TERMS_MAX = 64, FILTER_DIGITS = 10, FILTER_TERM = FILTER_DIGITS + 3 };
 
-static struct slice text_of(const struct letter *l, struct arena *arena)
+/* No word of a text looks like it: "zz", the kind, and a hash of the value, which may hold anything. */
+void words_put_term(enum word_kind kind, struct slice value, struct buf *to)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < value.len; i++)
+        hash = (hash ^ (unsigned char)value.at[i]) * UINT64_C(0x100000001b3);
+    hash ^= hash >> 32;
+    buf_put_text(to, "zz");
+    buf_put_byte(to, (char)('a' + kind));
+    for (int i = FILTER_DIGITS; i-- > 0; hash >>= 4)
+        buf_put_byte(to, "0123456789abcdef"[hash & 15]);
+}
+
+static void put_terms(const struct letter *l, struct buf *to)
+{
+    const struct slice values[WORD_KINDS] = {[WORD_TOPIC] = l->topic,
+                                             [WORD_DLQ_TOPIC] = l->dlq_topic,
+                                             [WORD_AGENT] = l->agent,
+                                             [WORD_CLASS] = l->class,
+                                             [WORD_CODE] = l->code,
+                                             [WORD_STAGE] = l->stage,
+                                             [WORD_FAMILY] = slice_of(letter_family_name(l->family))};
+
+    for (enum word_kind kind = 0; kind < WORD_KINDS; kind++)
+        if (values[kind].at) {
+            buf_put_byte(to, ' ');
+            words_put_term(kind, values[kind], to);
+        }
+}
+
+/* *words: the part of it that holds the letter's words; behind it are the terms of filters. */
+static struct slice text_of(const struct letter *l, struct arena *arena, struct slice *words)
 {
     const struct slice parts[] = {l->message, l->class, l->code, l->stage, l->agent, l->task_id, l->session_id};
+    char room[WORD_KINDS * (FILTER_TERM + 2)];
+    struct buf terms = BUF_IN(room);
     size_t n = 0;
     char *at;
 
+    put_terms(l, &terms);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         n += parts[i].len + 1;
-    at = arena_alloc(arena, n);
+    at = arena_alloc(arena, n + terms.len);
+    *words = (struct slice){NULL, 0};
     if (!at)
-        return (struct slice){NULL, 0};
+        return *words;
     n = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (parts[i].len) {
@@ -24,7 +60,9 @@ static struct slice text_of(const struct letter *l, struct arena *arena)
                 at[n++] = (char)tolower((unsigned char)parts[i].at[k]);
             at[n++] = ' ';
         }
-    return (struct slice){at, n};
+    *words = (struct slice){at, n};
+    memcpy(at + n, terms.at, terms.len);
+    return (struct slice){at, n + terms.len};
 }
 
 static bool is_plain(struct slice word)
@@ -64,13 +102,14 @@ static void note_terms(struct store *s, struct slice text)
 void words_add(struct store *s, const struct letter *l, int64_t num)
 {
     struct word_entry *e = arena_alloc(s->arena, sizeof *e);
+    struct slice words;
 
     if (!e)
         return;
-    *e = (struct word_entry){.next = s->words, .num = num, .text = text_of(l, s->arena)};
+    *e = (struct word_entry){.next = s->words, .num = num, .text = text_of(l, s->arena, &words)};
     s->words = e;
     s->nwords++;
-    note_terms(s, e->text);
+    note_terms(s, words);
 }
 
 static int by_number(const void *a, const void *b)
@@ -103,7 +142,7 @@ void words_flush(struct store *s)
 void words_remove(struct store *s, const struct letter *l, int64_t num)
 {
     struct statement *st = database_prepare(s->db, "INSERT INTO words (words, rowid, text) VALUES ('delete', ?1, ?2)");
-    struct slice text = text_of(l, s->arena);
+    struct slice words, text = text_of(l, s->arena, &words);
 
     statement_int(st, 1, num);
     statement_text(st, 2, text);
