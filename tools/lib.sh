@@ -7,11 +7,13 @@ TOOL=$(basename "$0")
 CACHE=${STEPMILL_CACHE:-${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/stepmill}
 
 # Pinned versions; the folders in the cache carry them in their names, so a new version never meets an old folder.
-# (tools/kafka-libs/pom.xml names Kafka's version for Maven: keep the two equal.)
+# (tools/kafka-libs/pom.xml names Kafka's version for Maven, tests/e2e/dead-letter-writers/pom.xml that of Streams and Connect: keep
+# them equal to these; Streams writes dead letters since 4.2.)
 KAFKA_VERSION=4.1.1
+STREAMS_VERSION=4.2.0
 REGISTRY_VERSION=3.0.9
 # shellcheck disable=SC2034  # used by the tools that source this file
-KAFKA_LIBS=$CACHE/kafka-$KAFKA_VERSION REGISTRY_HOME=$CACHE/apicurio-registry-$REGISTRY_VERSION
+KAFKA_LIBS=$CACHE/kafka-$KAFKA_VERSION WRITERS_LIBS=$CACHE/dead-letter-writers-$STREAMS_VERSION REGISTRY_HOME=$CACHE/apicurio-registry-$REGISTRY_VERSION
 
 say() { printf '%s: %s\n' "$TOOL" "$*"; }
 warn() { printf '%s: %s\n' "$TOOL" "$*" >&2; }
