@@ -8,8 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from letters import index
 from processor import Processor, actions_of, wait_action, write_action
 from records import new_task
+from test_dlq_redrive import put_letters
 from worker import wait_for
 
 
@@ -69,4 +71,33 @@ def test_a_new_cause_is_told_once_and_its_end_too(world, receiver):
     for letter in letters:
         write_action(world, kind="discarded", letter=letter, reason="e2e")
     wait_for("the end is told", 60, lambda: [e["event_action"] for _, e in calls_of(receiver, "/pagerduty")] == ["trigger", "resolve"])
+    processor.stop()
+
+
+def test_a_spike_and_a_return_are_told_and_one_in_an_hour_is_enough(world, receiver):
+    """What was told before the processor came lies in the topic: two hours ago, or ten minutes ago."""
+    receiver.refused.add("/webhook")
+    alerts = {"alerts": {"spike_min": 20, "webhook": {"url": f"http://127.0.0.1:{receiver.server_port}/webhook"}}}
+    spike, back, quiet = "a" * 16, "b" * 16, "c" * 16
+    hour, now = 3600000, int(time.time() * 1000)
+
+    def letters(first):
+        for place, (group, count) in enumerate(((spike, 30), (back, 1), (quiet, 30))):
+            put_letters(world, count, first=first + 100 * place, **{"stepmill.fingerprint": group})
+
+    letters(0)
+    for group, ago in ((spike, 2 * hour), (back, 2 * hour), (quiet, hour // 6)):
+        write_action(world, kind="alerted", group=group, name="webhook", detail="new", at=now - ago)
+    write_action(world, kind="group_resolved", group=back, at=now - hour)
+    processor = Processor(world, **alerts).engine()
+    wait_action(world, "alerted", 60, count=5)
+    told = {(body["group"], body["kind"]) for _, body in calls_of(receiver, "/webhook")}
+    assert told == {(spike, "spike"), (back, "returned")} and len(receiver.calls) == 2
+
+    processor.stop()
+    processor = Processor(world, **alerts).engine()
+    letters(1000)
+    wait_for("the letters are known", 60, lambda: index(processor, "SELECT count(*) FROM letters")[0][0] >= 122)
+    time.sleep(4)  # a look comes a second after the news
+    assert len(receiver.calls) == 2, receiver.calls[2:]
     processor.stop()

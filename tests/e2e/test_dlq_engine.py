@@ -1,0 +1,75 @@
+"""The engine beside our own letters: it holds back while an agent fails, serves other systems' letters, and is one of its name."""
+import requests
+
+from letters import produce
+from processor import Processor, actions_of, request_job, wait_action
+from records import new_task
+from test_dlq_redrive import put_letters
+from worker import wait_for
+
+
+def test_nothing_goes_by_itself_while_its_agent_fails(world):
+    world.start()
+    world.submit(*(new_task("[[fake: steps=1 fail=400]]") for _ in range(12)))
+    processor = Processor(world, auto_redrives=2, retry={"after": "1s", "jitter": "100ms"}).engine()
+    wait_for("the failures are known", 60, lambda: len(
+        processor.api("GET", "/tasks", params={"status": "failed"}).json()["items"]) == 12)
+    letter, = put_letters(world, 1, **{"stepmill.class": "exhausted", "stepmill.retryable": "true"})
+    planned, held = wait_action(world, "retry_scheduled", 60, count=2, letter=letter)
+    assert held["detail"] == "put off: 12 of the agent's last 12 tasks failed" and held["due_at"] > planned["due_at"]
+    assert held["due_at"].timestamp() - held["at"].timestamp() >= 600
+    assert processor.api("GET", f"/letters?task_id={world.name}-0").json()["items"][0]["status"] == "retry_waiting"
+    assert not actions_of(world, "redriven") and processor.metric("stepmill_dlq_retries_held_total") >= 1
+    # people may all the same
+    wait_action(world, "redriven", 60, letter=letter, job=request_job(world, [letter]))
+    processor.stop()
+
+
+def test_letters_of_others_go_back_as_they_were(world):
+    """Kafka Connect's: bytes, key and the application's headers stay; what tells of the failure goes."""
+    topic = world.topic("orders")
+    world.stepmill("topics", "create", config=world.write_config("orders.yaml", topics={"dlq": topic}))
+    dead = [("app", b"\xff\0kept"), ("__connect.errors.topic", topic.encode()), ("__connect.errors.partition", b"1"),
+            ("__connect.errors.offset", b"77"), ("__connect.errors.exception.class.name", b"java.lang.RuntimeException"),
+            ("__connect.errors.exception.message", b"no connection")]
+    produce([(world.topic("dlq"), b"order-7", b"\0\1not ours", dead), (world.topic("dlq"), b"order-8", None, [
+        (name, b"78" if name.endswith("offset") else value) for name, value in dead])])
+    processor = Processor(world).engine()
+    ids = [f"{topic}:1:77", f"{topic}:1:78"]
+    wait_for("the letters are known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 2)
+    job = request_job(world, ids)
+    wait_action(world, "job_finished", job=job)
+    records = world.reader("orders").until(2)
+    assert {(r.key, r.value) for r in records} == {(b"order-7", b"\0\1not ours"), (b"order-8", None)}
+    for r in records:
+        assert dict(r.headers)["app"] == b"\xff\0kept" and r.header("stepmill.job") == job
+        assert not [name for name, _ in r.headers if "errors" in name]
+    assert {a["letter"] for a in actions_of(world, "redriven", job=job)} == set(ids)
+    processor.stop()
+
+
+def test_of_two_with_one_name_one_is_left(world):
+    """The broker fences the producer of one of them: it says so and ends; no decision is lost or made twice."""
+    letter, = put_letters(world, 1)
+    both = [Processor(world, folder=str(world.folder / f"index-{n}")).engine() for n in range(2)]
+    for processor in both:
+        wait_for("the letter is known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 1)
+    accepted = set()
+    for number in range(20):
+        try:
+            answer = both[number % 2].api("POST", "/actions", json={"kind": "noted", "letters": [letter], "note": f"note {number}"})
+        except requests.ConnectionError:
+            break  # it ended while it was asked
+        assert answer.status_code in (200, 202, 503), answer.text
+        if answer.status_code != 503:
+            accepted.add(f"note {number}")
+    ended = wait_for("one of them ends", 20, lambda: next((p for p in both if p.process.poll() is not None), None))
+    left, = [p for p in both if p is not ended]
+    assert ended.wait() == 1
+    line, = ended.lines("dlq.fenced")
+    assert line["transactional_id"] == f"stepmill-dlq-{world.name}" and line["action"]
+    assert wait_for("the other one goes on", 30, lambda: left.api(
+        "POST", "/actions", json={"kind": "parked", "letters": [letter]}).status_code == 200)
+    notes = [a["detail"] for a in actions_of(world, "noted")]
+    assert accepted <= set(notes) and len(notes) == len(set(notes))
+    left.stop()
