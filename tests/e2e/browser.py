@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
 from selenium.webdriver.support.select import Select
 
 from places import BUILD
@@ -53,6 +53,10 @@ class Page:
         """Of all that fit; read at once, so that a page that draws itself anew takes none away in between."""
         return self.driver.execute_script("return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)", css)
 
+    def ids(self):
+        """Of the letters in the list."""
+        return self.driver.execute_script("return [...document.querySelectorAll('tr[data-id]')].map((e) => e.dataset.id)")
+
     def wait(self, css, text="", seconds=20):
         def look():
             try:
@@ -69,18 +73,22 @@ class Page:
     def gone(self, css):
         wait_for(f"no {css}", 20, lambda: not self.all(css))
 
-    def press(self, text, within="body"):
-        """A click on the button of this text, as soon as there is one that can be pressed."""
+    def click(self, css, text=""):
+        """As soon as there is one of this text that can be clicked: a page that draws itself anew takes nothing away from us."""
         def click():
             try:
-                found = next((b for b in self.all(f"{within} button:enabled") if text in b.get_attribute("textContent")), None)
+                found = next((b for b in self.all(css) if b.is_enabled() and text in b.get_attribute("textContent")), None)
                 if found:
                     found.click()
                 return found
-            except StaleElementReferenceException:
+            except (StaleElementReferenceException, ElementClickInterceptedException):
                 return None
 
-        wait_for(f"a button {text} in {within}", 20, click)
+        wait_for(f"a click on {css} {text}", 20, click)
+
+    def press(self, text, within="body"):
+        """A click on a button."""
+        self.click(f"{within} button", text)
 
     def buttons(self, within="main"):
         return self.texts(f"{within} button:enabled")
@@ -103,18 +111,22 @@ class Page:
         return self.driver.execute_script("const e = document.activeElement; return `${e.tagName} ${e.getAttribute('name') || ''} ${e.textContent.slice(0, 80)}`")
 
     def theme(self, name):
-        self.driver.execute_script("localStorage.setItem('stepmill.theme', arguments[0])", name)
+        """As its button does it: auto, light, dark."""
+        wait_for(f"the theme {name}", 10, lambda: self.wait("#theme").text == f"theme: {name}" or self.wait("#theme").click())
 
     def shot(self, name):
         self.driver.save_screenshot(str(SHOTS / f"{name}.png"))
 
-    def findings(self):
-        """What axe-core calls serious or critical."""
-        self.driver.execute_script(AXE.read_text(encoding="utf-8"))
-        found = self.driver.execute_async_script("const done = arguments[0]; axe.run().then((r) => done(r.violations), (e) => done([{id: String(e), impact: 'critical', nodes: []}]))")
+    def findings(self, within="body", *rules):
+        """What axe-core calls serious or critical in this part, by all its rules or these."""
+        self.driver.execute_script(f"if (!window.axe) {{ {AXE.read_text(encoding='utf-8')} }}")
+        found = self.driver.execute_async_script("""
+            const [within, rules, done] = arguments, options = {resultTypes: ["violations"], ...(rules.length && {runOnly: {type: "rule", values: rules}})};
+            axe.run(within === "body" ? document : within, options).then((r) => done(r.violations), (e) => done([{id: String(e), impact: "critical", nodes: []}]))""", within, rules)
         return [f"{v['id']}: {v.get('help')} {[(n['target'], n.get('failureSummary')) for n in v['nodes']][:3]}" for v in found
                 if v["impact"] in ("serious", "critical")]
 
     def complaints(self):
-        """What the browser calls an error since the last time: a script that failed, a refusal of the content security policy."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        """What the browser calls an error since the last time, but an answer of 4xx: a script that failed, a refusal of the content security policy."""
+        return [entry["message"] for entry in self.driver.get_log("browser")
+                if entry["level"] == "SEVERE" and "Failed to load resource: the server responded" not in entry["message"]]

@@ -21,13 +21,13 @@ AGENTS = ["search", "billing", "planner", "mailer"]
 PROMPT = "Find the invoices of customer {a} that are {b} days late and mail their sum to accounting."
 
 
-def day_of_letters(world, count, seed=7):
+def day_of_letters(world, count, seed=7, first=0):
     """Their records, oldest first; the ids have offsets that no task of a test has."""
     chance, now = random.Random(seed), int(time.time() * 1000)
     records = []
     ages = sorted((int(DAY_MS * chance.random() ** 1.6 * 0.98) + 60_000 for _ in range(count)), reverse=True)
     run = world.name[-4:]
-    for i, age in enumerate(ages):
+    for i, age in enumerate(ages, first):
         klass, code, message, _ = chance.choices(CAUSES, [c[3] for c in CAUSES])[0]
         a, b = chance.randrange(10_000, 999_999), chance.randrange(10, 90)
         agent = AGENTS[min(3, i * i % 7)]

@@ -55,8 +55,8 @@ def test_filter_open_reload_and_back(page):
     page.choose("select[aria-label='Failed within']", "24h")
     wait_for("the time is in the URL", 10, lambda: "from=24h" in page.driver.current_url)
     wait_for("only letters of the filter", 10, lambda: page.texts("td.wide") and all("look_up_invoice" in t for t in page.texts("td.wide")))
-    ids = [e.get_attribute("data-id") for e in page.all("tr[data-id]")]
-    page.all("a.open")[0].click()
+    ids = page.ids()
+    page.click(f"tr[data-id='{ids[0]}'] a.open")
     page.wait(".message", "look_up_invoice: connection refused")
     page.wait(".facts dt", "Trace")
     page.wait(".j-key", "prompt")
@@ -65,11 +65,11 @@ def test_filter_open_reload_and_back(page):
     page.driver.refresh()
     page.wait(".message", "look_up_invoice: connection refused")
     page.driver.back()
-    wait_for("the same list again", 10, lambda: [e.get_attribute("data-id") for e in page.all("tr[data-id]")] == ids)
+    wait_for("the same list again", 10, lambda: page.ids() == ids)
     assert page.wait("input[type=search]").get_attribute("value") == "invoice connection"
     assert page.wait("select[aria-label='Failed within']").get_attribute("value") == "24h"
     page.driver.refresh()
-    wait_for("the same list after a reload", 10, lambda: [e.get_attribute("data-id") for e in page.all("tr[data-id]")] == ids)
+    wait_for("the same list after a reload", 10, lambda: page.ids() == ids)
 
 
 def test_a_letter_is_redriven_and_its_end_appears_by_itself(page, world, processor):
@@ -108,13 +108,13 @@ def test_a_group_is_redriven_with_pause_and_resume(page, world, processor):
     page.write("dialog input[name=canary]", "0")
     page.write("dialog input[name=reason]", "the model is back")
     page.shot("dry-run")
-    assert not page.findings()
+    assert not page.findings("dialog")
     page.press("Redrive 8", "dialog footer")
     page.press("Pause", "dialog")
     page.wait("dialog [data-state=paused]")
     sent = len(actions_of(world, "redriven", reason="the model is back"))
     page.shot("progress")
-    assert not page.findings()
+    assert not page.findings("dialog")
     page.press("Resume", "dialog")
     page.wait("dialog [data-state=finished]", "8 of 8 sent")
     assert sent < 8
@@ -126,7 +126,7 @@ def test_a_group_is_redriven_with_pause_and_resume(page, world, processor):
 def test_select_by_keys_and_discard_with_a_reason(page, world):
     page.open("letters?agent=billing&status=open")
     page.wait("tr[data-id]")
-    ids = [e.get_attribute("data-id") for e in page.all("tr[data-id]")][:2]
+    ids = page.ids()[:2]
     page.keys(*"jxjxd")
     dialog = page.wait("dialog", "Discard 2 letters")
     page.press("Discard", "dialog footer")
@@ -134,7 +134,7 @@ def test_select_by_keys_and_discard_with_a_reason(page, world):
     page.write("dialog input[name=reason]", "duplicates")
     page.keys("\ue007")  # Enter
     page.gone("dialog")
-    wait_for("the list has gone on without them", 10, lambda: not {e.get_attribute("data-id") for e in page.all("tr[data-id]")} & set(ids))
+    wait_for("the list has gone on without them", 10, lambda: not set(page.ids()) & set(ids))
     found = wait_action(world, "discarded", count=2)
     assert {(a["letter"], a["reason"]) for a in found} == {(i, "duplicates") for i in ids}
 
@@ -159,8 +159,8 @@ def test_a_viewer_sees_no_way_to_act_and_has_none(page, world, processor):
     assert "Redrive…" in page.buttons() and "Discard…" not in page.buttons()
 
 
-def test_away_and_back(page, world, processor, request):
-    """Killed and started again at the same address: the page says so, and goes on by itself."""
+def test_away_and_back(page, world, processor):
+    """Killed and started again at the same address: the page says so, and goes on by itself. The last test of this processor."""
     page.open("letters?status=all")
     page.wait("tr[data-id]")
     page.wait("#live.up", "live")
@@ -174,7 +174,6 @@ def test_away_and_back(page, world, processor, request):
     letter = new_letter(world, again)
     page.press("1 new letter")
     page.wait(f"tr[data-id='{letter}']")
-    request.getfixturevalue("page")
 
 
 def test_sign_in_and_nothing_to_do(driver, make_world):

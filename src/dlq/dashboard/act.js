@@ -74,13 +74,13 @@ export function redrive(app, what, done) {
 /* ---- the other actions */
 
 const KINDS = {
-    acknowledged: { title: "Acknowledge", verb: "Acknowledge", text: "Somebody looks after it; it stays unfinished.", role: "redrive" },
+    acknowledged: { title: "Acknowledge", verb: "Acknowledge", text: "Somebody looks after it; what is acknowledged stays unfinished.", role: "redrive" },
     assigned: { title: "Assign", verb: "Assign", field: "assignee", label: "To whom (empty: nobody)", role: "redrive" },
     noted: { title: "Note on", verb: "Add note", field: "note", label: "Note", needed: true, role: "redrive" },
-    parked: { title: "Park", verb: "Park", text: "It is not retried by itself until it is unparked.", role: "redrive" },
+    parked: { title: "Park", verb: "Park", text: "What is parked is not retried by itself until it is unparked.", role: "redrive" },
     unparked: { title: "Unpark", verb: "Unpark", role: "redrive" },
     reopened: { title: "Reopen", verb: "Reopen", role: "redrive" },
-    discarded: { title: "Discard", verb: "Discard", text: "It counts as finished. The record stays in Kafka until its topic lets it go.", danger: true, reason: true, role: "discard" },
+    discarded: { title: "Discard", verb: "Discard", text: "Counts as finished. The record stays in Kafka until its topic lets it go.", danger: true, reason: true, role: "discard" },
     group_resolved: { title: "Resolve group", verb: "Resolve", text: "The cause is gone. If a letter of it comes again, that is news.", role: "redrive" },
     group_reopened: { title: "Reopen group", verb: "Reopen", role: "redrive" },
 };

@@ -1,10 +1,8 @@
-/* Calls /api/v1: token, problems, idempotency keys, and the live stream. */
+/* Calls /api/v1: token, problems, idempotency keys. */
 
 const BASE = "api/v1";
 const TOKEN = "stepmill.token";
-const PATIENCE_MS = 30000, QUIET_MS = 40000; // the stream has a comment every 15 s
-
-export const live = new EventTarget(); // letters, actions, tasks; up and down of the connection
+const PATIENCE_MS = 30000;
 
 /* What the server said (RFC 9457), or that it did not answer: status 0. */
 export class Problem extends Error {
@@ -80,70 +78,9 @@ export function keyed() {
     };
 }
 
-/* ---- the stream: by fetch, because EventSource cannot carry a token */
-
-function dispatch(block) {
-    let name = "message", data = "";
-    for (const line of block.split("\n")) {
-        if (line.startsWith("event:")) name = line.slice(6).trim();
-        else if (line.startsWith("data:")) data += line.slice(5).trim();
-    }
-    if (!data) return;
-    try {
-        live.dispatchEvent(new CustomEvent(name, { detail: JSON.parse(data) }));
-    } catch (e) {
-        console.warn("an event that is no JSON was left out", e);
-    }
-}
-
-async function listen(stop) {
-    const quiet = new AbortController();
-    let timer = setTimeout(() => quiet.abort(), QUIET_MS);
-    try {
-        const answer = await fetch(`${BASE}/events`, {
-            headers: headers({ Accept: "text/event-stream" }), cache: "no-store", credentials: "omit", signal: AbortSignal.any([stop, quiet.signal]),
-        });
-        if (!answer.ok) throw await problemOf(answer);
-        live.dispatchEvent(new Event("up"));
-        const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-        for (let rest = ""; ;) {
-            const { value, done } = await reader.read();
-            if (done) return;
-            clearTimeout(timer);
-            timer = setTimeout(() => quiet.abort(), QUIET_MS);
-            const blocks = (rest + value.replaceAll("\r", "")).split("\n\n");
-            rest = blocks.pop().slice(-1e6);
-            blocks.forEach(dispatch);
-        }
-    } finally {
-        clearTimeout(timer);
-    }
-}
-
-let stopper = null;
-export const watching = () => stopper !== null;
-export function unwatch() {
-    if (stopper) stopper.abort();
-    stopper = null;
-}
-
-/* Watches until unwatch(); comes back by itself, later after each failure, up to 10 s. */
-export async function watch() {
-    unwatch();
-    const own = (stopper = new AbortController());
-    for (let wait = 500; !own.signal.aborted; wait = Math.min(wait * 2, 10000)) {
-        const began = Date.now();
-        try {
-            await listen(own.signal);
-        } catch (e) {
-            if (e instanceof Problem && (e.status === 401 || e.status === 403)) {
-                live.dispatchEvent(new CustomEvent("refused", { detail: e }));
-                return;
-            }
-        }
-        if (own.signal.aborted) return;
-        live.dispatchEvent(new Event("down"));
-        if (Date.now() - began > 20000) wait = 500;
-        await new Promise((done) => setTimeout(done, wait * (0.75 + Math.random() / 2)));
-    }
+/* The stream of events: the answer, whose body goes on until it is stopped. */
+export async function events(signal) {
+    const answer = await fetch(`${BASE}/events`, { headers: headers({ Accept: "text/event-stream" }), cache: "no-store", credentials: "omit", signal });
+    if (!answer.ok) throw await problemOf(answer);
+    return answer;
 }

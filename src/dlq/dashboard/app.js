@@ -1,8 +1,9 @@
 /* Starts the dashboard: who we are, the bar at the top, which view is shown, keys, and the live connection. */
-import { get, live, token, unwatch, watch, watching } from "./api.js";
+import { get, token } from "./api.js";
 import { button, el, empty, show, tick } from "./dom.js";
 import { dialog } from "./dialog.js";
 import { go, here, link } from "./route.js";
+import { isWatching, live, unwatch, watch } from "./stream.js";
 import * as overview from "./overview.js";
 import * as letters from "./letters.js";
 import * as letter from "./letter.js";
@@ -16,7 +17,8 @@ const TABS = [["overview", "Overview", "o"], ["letters", "Letters", "l"], ["grou
 const RANKS = ["view", "redrive", "edit", "discard", "admin"];
 const main = document.getElementById("main"), top = document.getElementById("top"), notices = document.getElementById("notices");
 
-const app = { me: null, may: (role) => app.me && !app.me.read_only && RANKS.indexOf(app.me.role) >= RANKS.indexOf(role), say, failed };
+/* can: see it; may: do it */
+const app = { me: null, can: (role) => app.me && RANKS.indexOf(app.me.role) >= RANKS.indexOf(role), may: (role) => app.can(role) && !app.me.read_only, say, failed };
 let view = null, wasDown = false;
 
 /* ---- notices */
@@ -53,7 +55,7 @@ function bar() {
         el("nav", { "aria-label": "Views" }, TABS.map(([name, title]) => el("a", { href: link(name), "aria-current": name === tab ? "page" : null }, title))),
         el("span", { class: "grow" }), el("span", { class: `live ${wasDown ? "down" : "up"}`, id: "live" }, el("i", { "aria-hidden": "true" }), wasDown ? "away" : "live"),
         app.me && el("span", { class: "dim", id: "me", title: `Role: ${app.me.role}` }, app.me.read_only ? "read-only mode" : `${app.me.name} · ${app.me.role}`),
-        button(now, () => { theme(following[now]); bar(); }, { class: "quiet", "aria-label": `Colours: ${now}`, title: "Colours: as the system, light, dark" }),
+        button(`theme: ${now}`, () => { theme(following[now]); bar(); }, { class: "quiet", id: "theme", title: "Colours: as the system, light, dark" }),
         button("?", help, { class: "quiet", "aria-label": "Keyboard help" }),
         token.get() && button("sign out", () => { token.set(""); location.reload(); }, { class: "quiet" }));
 }
@@ -71,7 +73,7 @@ function open() {
     show(main);
     document.title = `${(TABS.find(([name]) => name === parts[0]) || ["", "Letter"])[1]} · ${app.me.instance} · dead letters`;
     view = module ? { module, ...module.open(main, app, parts, state) } : { module };
-    if (!module) show(main, empty("Nothing here", "There is no view of this name."));
+    if (!module) show(main, el("h1", {}, "Dead letters"), empty("Nothing here", "There is no view of this name."));
     if (moved) { main.focus({ preventScroll: true }); scrollTo(0, 0); }
 }
 
@@ -87,8 +89,8 @@ async function signIn(why) {
 /* ---- keys */
 
 function help() {
-    const keys = [["g then o, l, g, r, t, h", "go to overview, letters, groups, redrives, tasks, history"], ["j k", "next, previous row"], ["Enter", "open the row"], ["x", "select the row"],
-        ["Shift x", "select the whole page"], ["/", "search"], ["r", "redrive what is selected"], ["a", "acknowledge"], ["d", "discard"], ["n p", "next page, first page"], ["Esc", "close; clear the selection"]];
+    const keys = [["g then o l g r t h", "go to overview, letters, groups, redrives, tasks, history"], ["j k", "next, previous row"], ["Enter", "open the row"], ["x", "select the row"],
+        ["Shift x", "select the whole page"], ["/", "search; Enter: to the rows"], ["r", "redrive what is selected"], ["a", "acknowledge"], ["d", "discard"], ["n p", "next page, first page"], ["Esc", "close; clear the selection"]];
     dialog({ title: "Keys", body: el("div", { class: "keys" }, keys.map(([key, what]) => [el("span", {}, el("kbd", {}, key)), el("span", {}, what)])) });
 }
 
@@ -118,13 +120,13 @@ function onDown() {
     app.away = say("The processor cannot be reached. What you see may be old; trying again by itself.", "error", 0);
 }
 
+/* Also when another stream took over: what happened in between was told to nobody. */
 function onUp() {
-    const back = wasDown;
     wasDown = false;
     if (app.away) app.away.remove();
     delete document.body.dataset.away;
     bar();
-    if (back && view && view.refresh) view.refresh();
+    if (view && view.refresh) view.refresh();
 }
 
 async function start() {
@@ -141,14 +143,10 @@ async function start() {
     watch();
 }
 
-/* A browser has six connections per host: a tab that nobody looks at gives its stream back, and asks anew when it is seen. */
 function onSight(hidden) {
     if (!app.me) return;
     if (hidden) unwatch();
-    else if (!watching()) {
-        watch();
-        if (view && view.refresh) view.refresh();
-    }
+    else if (!isWatching()) watch();
 }
 addEventListener("pagehide", () => onSight(true));
 addEventListener("pageshow", () => onSight(false));

@@ -2,6 +2,10 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/* Characters that turn a line around or cannot be seen are shown by name, so that no text looks like another. */
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+const plain = (text) => text.replace(UNSEEN, (c) => (c < " " ? String.fromCharCode(0x2400 + c.charCodeAt(0)) : `⟨U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`));
+
 function fill(node, attributes, children) {
     for (const [name, value] of Object.entries(attributes || {})) {
         if (value === null || value === undefined || value === false) continue;
@@ -16,7 +20,7 @@ function fill(node, attributes, children) {
 
 export function add(node, children) {
     for (const child of [children].flat(Infinity))
-        if (child !== null && child !== undefined && child !== false) node.append(child);
+        if (child !== null && child !== undefined && child !== false) node.append(typeof child === "string" ? plain(child) : child);
     return node;
 }
 
@@ -101,6 +105,16 @@ export const facts = (pairs) => el("dl", { class: "facts" }, pairs.filter(([, va
     .map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 
 export const empty = (title, text, ...more) => el("div", { class: "empty" }, el("h2", {}, title), text && el("p", {}, text), more);
+
+/* Whether data is another than the last time: what is the same is not drawn anew under the reader's hand. */
+export function changes() {
+    let last = "";
+    return (data) => {
+        const before = last;
+        last = JSON.stringify(data);
+        return last !== before;
+    };
+}
 
 export function later(ms, work) {
     let timer = 0;

@@ -1,7 +1,7 @@
 /* Letters by cause: the ranked list, and the table that the overview shows too. */
 import { get } from "./api.js";
 import { act, redrive } from "./act.js";
-import { age, button, count, el, empty, later, paced, show } from "./dom.js";
+import { age, button, changes, count, el, empty, later, paced, show } from "./dom.js";
 import { go, link } from "./route.js";
 
 const DAY_MS = 86400e3;
@@ -41,6 +41,7 @@ export function open(main, app, parts, state) {
     const search = el("input", { type: "search", placeholder: "Search causes", "aria-label": "Search causes", value: state.text || "",
         oninput: later(300, () => set({ text: search.value.trim() })) });
     const orders = [["count", "Most"], ["first", "Newest"], ["last", "Last seen"]];
+    const changed = changes();
     let next = null;
 
     async function load() {
@@ -48,7 +49,7 @@ export function open(main, app, parts, state) {
             const page = await get("/groups", { text: state.text, class: state.class, agent: state.agent, topic: state.topic, unfinished: state.all ? "" : "true",
                 order: state.order || "count", cursor: state.cursor, limit: 100 }, stopped.signal);
             next = page.next;
-            show(table, page.items.length ? groupTable(page.items, app, load) : empty("No causes", state.text ? "None has these words." : "Nothing is waiting."),
+            if (changed(page)) show(table, page.items.length ? groupTable(page.items, app, load) : empty("No causes", state.text ? "None has these words." : "Nothing is waiting."),
                 el("div", { class: "foot" }, state.cursor && button("First page", () => set({})), next && button("Next page", () => set({ cursor: next }))));
         } catch (e) {
             app.failed(e);

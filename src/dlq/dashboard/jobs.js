@@ -1,7 +1,8 @@
 /* Redrive jobs: the list, one job's progress, and pause, resume, cancel. */
-import { get, keyed, live, post, segment } from "./api.js";
-import { age, badge, button, count, el, empty, paced, show } from "./dom.js";
+import { get, keyed, post, segment } from "./api.js";
+import { age, badge, button, changes, count, el, empty, paced, show } from "./dom.js";
 import { go, link } from "./route.js";
+import { live } from "./stream.js";
 
 const ENDED = ["finished", "cancelled"];
 
@@ -72,7 +73,7 @@ export function progress(app, id, first) {
 }
 
 export function open(main, app, parts, state) {
-    const stopped = new AbortController(), table = el("section", { class: "panel" });
+    const stopped = new AbortController(), table = el("section", { class: "panel" }), changed = changes();
     if (parts[1]) {
         const shown = progress(app, parts[1], null);
         show(main, el("div", { class: "head" }, el("h1", {}, "Redrive"), el("span", { class: "mono dim" }, parts[1])), shown.node);
@@ -81,6 +82,7 @@ export function open(main, app, parts, state) {
     async function load() {
         try {
             const page = await get("/redrives", { cursor: state.cursor, limit: 50 }, stopped.signal);
+            if (!changed(page)) return null;
             if (!page.items.length) return show(table, empty("No redrives yet", "Choose letters or a group and redrive them."));
             return show(table, el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ["State", "Asked", "By", "Reason", "Progress", "Actions"].map((t) => el("th", {}, t)))),
                 el("tbody", {}, page.items.map((job) => el("tr", {}, el("td", {}, el("a", { class: "plain", href: link(["redrives", job.id]) }, badge(job.state))), el("td", {}, age(job.requested_at)),

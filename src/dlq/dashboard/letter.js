@@ -6,9 +6,9 @@ import { add, age, badge, button, bytes, clock, copier, el, empty, facts, paced,
 import { entry } from "./history.js";
 import { json, rawText } from "./payload.js";
 import { link } from "./route.js";
-import { steps } from "./steps.js";
+import { stepList } from "./steps.js";
 
-const FINISHED = ["resolved", "discarded", "failed_again"];
+const FINISHED = ["resolved", "discarded", "failed_again"], UNDER_WAY = ["redriving", "redriven"];
 
 function kinds(l) {
     const all = l.status === "parked" ? ["unparked"] : ["parked"];
@@ -30,14 +30,13 @@ function fact(l, trace) {
         ["Trace", trace && /^https?:\/\//i.test(trace) ? el("a", { href: trace, rel: "noreferrer noopener", target: "_blank", class: "mono" }, l.trace_id || "open") : l.trace_id && el("span", { class: "mono" }, l.trace_id)]]);
 }
 
-function payload(app, l, value) {
+function payload(app, l, value, form) {
     const body = el("div");
-    let raw = false;
     const texts = { null: "The record has no value.", masked: "Your role may not see payloads.", omitted: value.why || "The value is too large to show here." };
     const draw = () => {
-        for (const b of title.querySelectorAll(".segmented button")) b.setAttribute("aria-pressed", String((b.textContent === "Raw") === raw));
+        for (const b of title.querySelectorAll(".segmented button")) b.setAttribute("aria-pressed", String((b.textContent === "Raw") === form.raw));
         if (texts[value.form]) return show(body, el("p", { class: "body dim" }, texts[value.form]));
-        const node = !raw && value.form === "json" ? json(value.json) : rawText(value, raw);
+        const node = !form.raw && value.form === "json" ? json(value.json) : rawText(value, form.raw);
         node.tabIndex = 0;
         return show(body, value.why && el("p", { class: "body dim" }, value.why), node);
     };
@@ -50,11 +49,11 @@ function payload(app, l, value) {
             app.failed(e);
         }
     };
-    const mode = (name, on) => button(name, () => { raw = on; draw(); }, { class: "small" });
+    const mode = (name, on) => button(name, () => { form.raw = on; draw(); }, { class: "small" });
     const title = el("div", { class: "title" }, el("h2", {}, "Payload"), el("span", { class: "dim" }, [bytes(value.size), value.schema_name, value.schema_id && `schema ${value.schema_id}`].filter(Boolean).join(" · ")),
         el("div", { class: "actions" }, !texts[value.form] && el("span", { class: "segmented", role: "group", "aria-label": "Form" }, mode("Decoded", false), mode("Raw", true)),
             app.may("edit") && value.form === "json" && button("Edit and redrive…", () => edit(app, l, value.json), { class: "small" }),
-            !app.me.masked && value.size !== null && button("Download", save, { class: "small" })));
+            app.can("edit") && value.size !== null && button("Download", save, { class: "small" })));
     draw();
     return el("section", { class: "panel" }, title, body);
 }
@@ -85,35 +84,42 @@ function headers(list) {
 }
 
 export function open(main, app, parts) {
-    const id = parts[1] || "", stopped = new AbortController();
+    const id = parts[1] || "", stopped = new AbortController(), list = stepList(), form = { raw: false };
     const head = el("div", { class: "head" }), left = el("div"), right = el("div"), stepBox = el("section", { class: "panel", "aria-label": "Steps" }), past = el("section", { class: "panel" });
-    let letter = null;
+    let letter = null, last = "";
 
+    /* Drawn anew only when it is another: who reads it, or has a part of it open, is not disturbed. */
     async function load() {
         try {
-            const d = await get(`/letters/${segment(id)}`, {}, stopped.signal), l = letter = d.letter;
-            show(head, el("h1", {}, l.code || l.class || "Dead letter"), badge(l.status), el("span", { class: "mono dim" }, l.id), copier(l.id, "letter id"), el("div", { class: "actions" }, buttons(app, kinds(l), () => ({ letters: [l.id] }), load)));
-            show(left, el("section", { class: "panel" }, el("div", { class: "body" }, el("p", { class: "message", tabindex: 0 }, l.message || "No message."))), payload(app, l, d.value), stepBox, headers(d.headers));
-            show(right, el("section", { class: "panel" }, el("div", { class: "body" }, fact(l, d.trace_url))),
-                d.key.size !== null && el("section", { class: "panel" }, el("h2", {}, "Key"), d.key.form === "masked" ? el("p", { class: "body dim" }, "Your role may not see it.") : rawText(d.key, false)), past);
-            await Promise.all([loadHistory(), loadSteps(l)]);
+            const d = await get(`/letters/${segment(id)}`, {}, stopped.signal), text = JSON.stringify(d);
+            if (text !== last) draw(d);
+            last = text;
+            await Promise.all([loadHistory(), loadSteps(d.letter)]);
         } catch (e) {
-            if (e.status === 404) show(main, empty("No such letter", "It may have been forgotten: letters go when their topic lets them go.", el("a", { class: "button", href: "#/letters" }, "All letters")));
+            if (e.status === 404) show(main, el("div", { class: "head" }, el("h1", {}, "Letter")), empty("No such letter", "It may have been forgotten: letters go when their topic lets them go.", el("a", { class: "button", href: "#/letters" }, "All letters")));
             else app.failed(e);
         }
+    }
+    function draw(d) {
+        const l = letter = d.letter;
+        show(head, el("h1", {}, l.code || l.class || "Dead letter"), badge(l.status), el("span", { class: "mono dim" }, l.id), copier(l.id, "letter id"), el("div", { class: "actions" }, buttons(app, kinds(l), () => ({ letters: [l.id] }), load)));
+        show(left, el("section", { class: "panel" }, el("div", { class: "body" }, el("p", { class: "message", tabindex: 0 }, l.message || "No message."))), payload(app, l, d.value, form), stepBox, headers(d.headers));
+        show(right, el("section", { class: "panel" }, el("div", { class: "body" }, fact(l, d.trace_url))),
+            d.key.size !== null && el("section", { class: "panel" }, el("h2", {}, "Key"), d.key.form === "masked" ? el("p", { class: "body dim" }, "Your role may not see it.") : rawText(d.key, false)), past);
     }
     async function loadHistory() {
         const page = await get("/actions", { letter: id, limit: 100 }, stopped.signal);
         show(past, el("h2", {}, "History"), page.items.length ? el("ul", { class: "history" }, page.items.map(entry)) : el("p", { class: "body dim" }, "Nothing was done to it yet."));
     }
     async function loadSteps(l) {
-        show(stepBox, el("h2", {}, "Steps"));
-        if (!l.task_id) return add(stepBox, el("p", { class: "body dim" }, "The letter names no task."));
+        const none = (why) => show(stepBox, el("h2", {}, "Steps"), el("p", { class: "body dim" }, why));
+        if (!l.task_id) return none("The letter names no task.");
         try {
             const t = await get(`/tasks/${segment(l.task_id)}`, {}, stopped.signal);
-            return add(stepBox, steps(t.task, t.steps));
+            list.show(t.task, t.steps);
+            if (!list.nodes[0].isConnected) show(stepBox, el("h2", {}, "Steps"), list.nodes);
         } catch (e) {
-            return add(stepBox, el("p", { class: "body dim" }, e.status === 404 ? "The task's events are not in the index: older than it keeps, or never written." : e.message));
+            none(e.status === 404 ? "The task's events are not in the index: older than it keeps, or never written." : e.message);
         }
     }
     const soon = paced(800, () => { if (!document.querySelector("dialog[open]")) load(); });
@@ -123,6 +129,8 @@ export function open(main, app, parts) {
     return {
         refresh: load, close: () => { soon.stop(); stopped.abort(); },
         key: (k) => (k === "Escape" ? (history.back(), true) : k in { r: 1, a: 1, d: 1 } && press({ r: "Redrive", a: "Acknowledge", d: "Discard" }[k])),
-        news: (kind, what) => { if (kind === "actions" && letter && (what.more || what.actions.some((a) => a.letter === id || a.job === letter.job))) soon(); },
+        news: (kind, what) => {
+            if (!letter || (kind === "actions" ? what.more || what.actions.some((a) => a.letter === id || (a.job && a.job === letter.job)) : UNDER_WAY.includes(letter.status))) soon();
+        },
     };
 }

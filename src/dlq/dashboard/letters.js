@@ -1,7 +1,7 @@
 /* The list of letters: filters, page, selection. One page is held, never more. */
 import { download, get } from "./api.js";
 import { buttons, redrive } from "./act.js";
-import { STATUSES, UNFINISHED, add, age, badge, button, bytes, clock, count, el, empty, later, paced, plural, show, words } from "./dom.js";
+import { STATUSES, UNFINISHED, add, age, badge, button, bytes, changes, clock, count, el, empty, later, paced, plural, show, words } from "./dom.js";
 import { go, link, list } from "./route.js";
 
 const FIELDS = ["class", "agent", "group", "topic", "dlq_topic", "code", "stage", "family", "task_id", "session_id", "assigned", "job"];
@@ -28,8 +28,9 @@ function source(l) {
 
 /* ---- filters */
 
-function filters(state, set) {
-    const search = el("input", { type: "search", value: state.text || "", placeholder: "Search message, ids, code  ( / )", "aria-label": "Search letters", oninput: later(300, () => set({ text: search.value.trim() })) });
+function filters(state, set, toRows) {
+    const search = el("input", { type: "search", value: state.text || "", placeholder: "Search message, ids, code  ( / )", "aria-label": "Search letters", oninput: later(300, () => set({ text: search.value.trim() })),
+        onkeydown: (e) => { if (e.key === "Enter") { e.preventDefault(); set({ text: search.value.trim() }); toRows(); } } });
     const chosen = list(state.status);
     const status = el("select", { "aria-label": "Status", onchange: () => set({ status: status.value }) },
         [["", "unfinished"], ["all", "any status"], ...STATUSES.map((s) => [s, words(s)])].map(([value, name]) => el("option", { value, selected: (chosen[0] || "") === value }, name)));
@@ -49,7 +50,7 @@ function row(l, state, chosen, choose) {
     return el("tr", { "data-id": l.id, "aria-selected": String(chosen.has(l.id)) },
         el("td", { class: "check" }, el("input", { type: "checkbox", "aria-label": `Select ${l.id}`, checked: chosen.has(l.id), onclick: (e) => choose(l.id, e.target.checked, e.shiftKey) })),
         el("td", { class: "num", title: clock(l.failed_at) }, age(l.failed_at)), el("td", {}, badge(l.status), l.due_at && el("span", { class: "dim" }, " ", age(l.due_at))),
-        el("td", { class: "cut" }, filter("agent", l.agent)), el("td", { class: "cut" }, filter("class", l.class), l.code && l.code !== l.class && el("span", { class: "dim" }, ` ${l.code}`)),
+        el("td", { class: "cut" }, filter("agent", l.agent)), el("td", { class: "cut code", title: [l.code, l.class].filter(Boolean).join(" · ") }, l.code && l.code !== l.class && [filter("code", l.code), " "], el("span", { class: l.code ? "dim" : "" }, filter("class", l.class))),
         el("td", { class: "wide", title: l.message || "" }, el("a", { class: "plain open", href: link(["letter", l.id]) }, l.message || l.code || l.id)),
         el("td", { class: "cut mono", title: l.task_id || l.id }, l.task_id || "–"), el("td", { class: "cut tail mono", title: source(l) }, el("bdi", {}, source(l))),
         el("td", { class: "num" }, l.attempts ?? "–"), el("td", { class: "num" }, l.redrives + l.sent || el("span", { class: "dim" }, "0")), el("td", { class: "num" }, bytes(l.value_size)),
@@ -58,9 +59,11 @@ function row(l, state, chosen, choose) {
 
 export function open(main, app, parts, first) {
     let state = first, page = null, at = -1, anchor = "", stopped = new AbortController();
-    const chosen = new Set(), table = el("section", { class: "panel" }), bar = el("div"), line = el("span", { class: "dim", id: "total" }), fresh = el("span"), filterBox = el("div");
+    const chosen = new Set(), table = el("section", { class: "panel" }), bar = el("div"), line = el("span", { class: "dim", id: "total" }), fresh = el("span", { id: "fresh" }), filterBox = el("div");
+    const changed = changes();
     const set = (more) => go("letters", { ...state, cursor: "", ...more });
-    let parts_ = null, waiting = 0;
+    let parts_ = null, waiting = 0, wanted = false;
+    const toRows = () => { wanted = true; if (parts_) parts_.search.blur(); setTimeout(() => { if (wanted && !table.classList.contains("busy")) { wanted = false; focusRow(0); } }, 0); };
 
     async function load(quiet) {
         stopped.abort();
@@ -69,7 +72,9 @@ export function open(main, app, parts, first) {
         try {
             page = await get("/letters", { ...filterOf(state), order: state.order, cursor: state.cursor, limit: PAGE, count: COUNT_TO }, stopped.signal);
             waiting = 0;
-            render();
+            show(fresh);
+            if (changed([state, page]) || wanted) render();
+            else renderBar();
         } catch (e) {
             app.failed(e);
         }
@@ -79,7 +84,6 @@ export function open(main, app, parts, first) {
 
     function render() {
         const focused = document.activeElement && document.activeElement.closest("tr[data-id]");
-        show(fresh);
         line.textContent = page.total === null ? "" : plural(page.total, "letter") + (page.total_is_more ? " and more" : "");
         if (!page.items.length) {
             const filtered = Object.keys(filterOf(state)).some((name) => name !== "status");
@@ -87,13 +91,16 @@ export function open(main, app, parts, first) {
                 filtered && button("Clear filters", () => go("letters"))));
         } else {
             const all = el("input", { type: "checkbox", "aria-label": "Select the page", onclick: () => chooseAll(all.checked) });
-            const heads = [["num", "Age"], ["", "Status"], ["", "Agent"], ["", "Class"], ["", "Message"], ["", "Task"], ["", "Topic:partition:offset"], ["num", "Attempts"], ["num", "Redrives"], ["num", "Size"], ["", "Assigned"]];
+            const heads = [["num", "Age"], ["", "Status"], ["", "Agent"], ["", "Code and class"], ["", "Message"], ["", "Task"], ["", "Topic:partition:offset"], ["num", "Attempts"], ["num", "Redrives"], ["num", "Size"], ["", "Assigned"]];
             show(table, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Letters" }, el("table", {}, el("thead", {}, el("tr", {}, el("th", { class: "check" }, all), heads.map(([c, t]) => el("th", { class: c }, t)))),
                 el("tbody", {}, page.items.map((l) => row(l, state, chosen, choose))))),
             el("div", { class: "foot" }, state.cursor && button("First page", () => set({})), page.next && button("Next page", () => set({ cursor: page.next })),
-                el("span", { class: "grow" }), app.may("view") && button("Export CSV", () => save("csv"), { class: "quiet" }), button("Export JSON lines", () => save("jsonl"), { class: "quiet" })));
+                el("span", { class: "grow" }), button("Export CSV", () => save("csv"), { class: "quiet" }), button("Export JSON lines", () => save("jsonl"), { class: "quiet" })));
         }
-        if (focused) focusRow(page.items.findIndex((l) => l.id === focused.dataset.id));
+        if (wanted) {
+            wanted = false;
+            focusRow(0);
+        } else if (focused) focusRow(page.items.findIndex((l) => l.id === focused.dataset.id));
         renderBar();
     }
 
@@ -160,7 +167,7 @@ export function open(main, app, parts, first) {
 
     function frame() {
         const typing = parts_ && document.activeElement === parts_.search;
-        if (!typing) { parts_ = filters(state, set); show(filterBox, parts_.node); }
+        if (!typing) { parts_ = filters(state, set, toRows); show(filterBox, parts_.node); }
         show(head, el("h1", {}, "Letters"), line, fresh, el("div", { class: "actions" }, app.may("redrive") && button("Redrive all of the filter…", () => redrive(app, { filter: filterOf(state) }, reload))));
     }
 

@@ -1,7 +1,7 @@
 /* The overview: how many letters want something, since when, of which causes. */
 import { get } from "./api.js";
 import { bars, chart } from "./chart.js";
-import { STATUSES, age, badge, button, count, el, empty, paced, plural, show } from "./dom.js";
+import { STATUSES, age, badge, button, changes, count, el, empty, paced, plural, show } from "./dom.js";
 import { groupTable } from "./groups.js";
 import { go, link } from "./route.js";
 
@@ -22,16 +22,13 @@ export function open(main, app, parts, state) {
         el("div", { class: "actions segmented", role: "group", "aria-label": "Time" }, SPANS.map(([value, name]) =>
             button(name, () => go("overview", { span: value }), { "aria-pressed": String(span === value) }))));
     const body = el("div");
-    let last = "", stopped = new AbortController();
+    const stopped = new AbortController(), changed = changes();
 
     async function load() {
         try {
             const [o, top, fresh] = await Promise.all([get("/overview", { from: span }, stopped.signal),
                 get("/groups", { unfinished: true, limit: 10 }, stopped.signal), get("/groups", { order: "first", unfinished: true, limit: 5 }, stopped.signal)]);
-            const text = JSON.stringify([o, top, fresh]);
-            if (text === last) return;
-            last = text;
-            render(o, top.items, fresh.items);
+            if (changed([o, top, fresh])) render(o, top.items, fresh.items);
         } catch (e) {
             app.failed(e);
         }

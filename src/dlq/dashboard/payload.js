@@ -1,5 +1,5 @@
 /* Payloads as text: JSON in colours, text, or bytes in hex. Nothing in them is markup. */
-import { el } from "./dom.js";
+import { add, el } from "./dom.js";
 
 const MAX = 20000; // parts; what is beyond is better read as a file
 
@@ -10,12 +10,12 @@ export function json(value) {
     const parts = /("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|\b(true|false|null)\b/g;
     let from = 0, n = 0;
     for (let m = parts.exec(text); m && n < MAX; m = parts.exec(text), n++) {
-        if (m.index > from) node.append(text.slice(from, m.index));
+        if (m.index > from) add(node, text.slice(from, m.index));
         const kind = m[1] ? (m[2] ? "j-key" : "j-text") : m[3] ? "j-number" : "j-word";
         node.append(el("span", { class: kind }, m[1] || m[0]), m[1] && m[2] ? m[2] : "");
         from = m.index + m[0].length;
     }
-    node.append(text.slice(from));
+    add(node, text.slice(from));
     return node;
 }
 

@@ -1,42 +1,55 @@
 /* Running and finished tasks: search by task or session, and one task's steps, live. */
 import { get, segment } from "./api.js";
-import { age, badge, button, count, copier, el, empty, facts, later, paced, show, span } from "./dom.js";
+import { age, badge, button, changes, count, copier, el, empty, facts, later, paced, show, span } from "./dom.js";
 import { go, link } from "./route.js";
-import { steps } from "./steps.js";
+import { stepList } from "./steps.js";
 
 const STATUSES = ["running", "completed", "failed", "cancelled", "parked"];
 
+function about(d) {
+    const t = d.task, own = (name, to, value) => [name, value && el("a", { class: "mono", href: to }, value)];
+    const trace = d.trace_url && /^https?:\/\//i.test(d.trace_url) ? el("a", { href: d.trace_url, rel: "noreferrer noopener", target: "_blank" }, t.trace_id || "open") : t.trace_id;
+    return [el("section", { class: "panel" }, el("div", { class: "body" }, facts([["Agent", t.agent], own("Session", link("tasks", { session_id: t.session_id }), t.session_id),
+        own("Parent", link(["tasks", t.parent_task_id]), t.parent_task_id), ["Began", [age(t.first_at), " ago"]], ["Last event", [age(t.last_at), " ago"]], ["Redrives", t.redrives],
+        ["Error", t.error], ["Prompt", t.prompt], ["Trace", trace]]))),
+    d.letters.length > 0 && el("section", { class: "panel" }, el("h2", {}, "Dead letters"), el("ul", { class: "history" }, d.letters.map((l) =>
+        el("li", {}, badge(l.status), " ", el("a", { href: link(["letter", l.id]) }, l.message || l.id), " ", el("span", { class: "dim" }, age(l.failed_at), " ago")))))];
+}
+
 function one(main, app, id) {
-    const stopped = new AbortController(), head = el("div", { class: "head" }), body = el("div");
+    const stopped = new AbortController(), head = el("div", { class: "head" }), list = stepList(), right = el("div");
+    const body = el("div", { class: "detail" }, el("div", {}, el("section", { class: "panel" }, el("h2", {}, "Steps"), list.nodes)), right);
+    let last = "";
     async function load() {
         try {
-            const d = await get(`/tasks/${segment(id)}`, {}, stopped.signal), t = d.task;
+            const d = await get(`/tasks/${segment(id)}`, {}, stopped.signal), t = d.task, text = JSON.stringify(d);
+            if (text === last) return;
+            last = text;
             show(head, el("h1", { class: "mono" }, t.task_id), badge(t.status), copier(t.task_id, "task id"));
-            show(body, el("div", { class: "detail" }, el("div", {}, el("section", { class: "panel" }, el("h2", {}, "Steps"), d.steps.length ? steps(t, d.steps) : el("p", { class: "body dim" }, "None yet."))),
-                el("div", {}, el("section", { class: "panel" }, el("div", { class: "body" }, facts([["Agent", t.agent], ["Session", t.session_id && el("a", { class: "mono", href: link("tasks", { session_id: t.session_id }) }, t.session_id)],
-                    ["Parent", t.parent_task_id && el("a", { class: "mono", href: link(["tasks", t.parent_task_id]) }, t.parent_task_id)], ["Began", [age(t.first_at), " ago"]], ["Last event", [age(t.last_at), " ago"]], ["Redrives", t.redrives],
-                    ["Error", t.error], ["Prompt", t.prompt], ["Trace", d.trace_url && /^https?:\/\//i.test(d.trace_url) ? el("a", { href: d.trace_url, rel: "noreferrer noopener", target: "_blank" }, t.trace_id || "open") : t.trace_id]]))),
-                d.letters.length > 0 && el("section", { class: "panel" }, el("h2", {}, "Dead letters"), el("ul", { class: "history" }, d.letters.map((l) => el("li", {}, badge(l.status), " ", el("a", { href: link(["letter", l.id]) }, l.message || l.id), " ", el("span", { class: "dim" }, age(l.failed_at), " ago"))))))));
+            list.show(t, d.steps);
+            show(right, about(d));
+            show(main, head, body);
         } catch (e) {
-            if (e.status === 404) show(main, empty("No such task", "Its events are not in the index: older than it keeps, or not begun."));
+            last = "";
+            if (e.status === 404) show(main, el("div", { class: "head" }, el("h1", {}, "Task")), empty("No such task", "Its events are not in the index: older than it keeps, or not begun. It appears here by itself."));
             else app.failed(e);
         }
     }
     const soon = paced(700, load);
-    show(main, head, body);
     load();
     return { news: soon, refresh: load, close: () => { soon.stop(); stopped.abort(); } };
 }
 
 export function open(main, app, parts, state) {
     if (parts[1]) return one(main, app, parts[1]);
-    const stopped = new AbortController(), table = el("section", { class: "panel" });
+    const stopped = new AbortController(), table = el("section", { class: "panel" }), changed = changes();
     const set = (more) => go("tasks", { ...state, cursor: "", ...more });
     const field = (name, label) => { const f = el("input", { type: "search", value: state[name] || "", placeholder: label, "aria-label": label, oninput: later(500, () => set({ [name]: f.value.trim() })) }); return f; };
     const status = el("select", { "aria-label": "Status", onchange: () => set({ status: status.value }) }, ["", ...STATUSES].map((s) => el("option", { value: s, selected: (state.status || "") === s }, s || "any status")));
     async function load() {
         try {
             const page = await get("/tasks", { task_id: state.task_id, session_id: state.session_id, agent: state.agent, status: state.status, cursor: state.cursor, limit: 100 }, stopped.signal);
+            if (!changed(page)) return null;
             if (!page.items.length) return show(table, empty("No tasks", "None fits, or their events are older than the index keeps."));
             const heads = [["", "Status"], ["num", "Last event"], ["", "Task"], ["", "Agent"], ["", "Session"], ["", "Prompt"], ["num", "Steps"], ["num", "Tool calls"], ["num", "Tokens"], ["num", "Took"]];
             return show(table, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Tasks" }, el("table", {}, el("thead", {}, el("tr", {}, heads.map(([c, t]) => el("th", { class: c }, t)))), el("tbody", {}, page.items.map((t) => el("tr", {}, el("td", {}, badge(t.status)), el("td", { class: "num" }, age(t.last_at)),
