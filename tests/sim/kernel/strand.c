@@ -83,6 +83,7 @@ static void begin(void)
     s->main(s->ctx);
     s->ended = true;
     s->turn.due_ms = INT64_MAX;
+    s->turn.woken = false; /* a wake-up that came in its last turn */
     for (;;)
         leave(s);
 }
