@@ -305,25 +305,6 @@ static void a_group_that_returns_is_seen(void **state)
     store_close(w);
 }
 
-static void what_retention_took_is_forgotten(void **state)
-{
-    struct store *w = open_writer(NULL), *r;
-    struct overview o;
-    bool more;
-
-    (void)state;
-    fold_all(w, letters, LETTERS);
-    assert_false(failed(store_forget_before(w, "dlq", 1, 3, 100, &more))); /* partition 1: letters 1 and 4 */
-    assert_false(more);
-    r = open_reader();
-    assert_int_equal(found(r, (struct letter_filter){.family = 0}), 4);
-    assert_int_equal(found(r, (struct letter_filter){.text = SLICE("answer")}), 2);
-    assert_false(failed(store_overview(r, 0, 60000 * 10, 60000, memory, &o)));
-    assert_true(o.letters == 4 && o.points[1].came == 2);
-    store_close(r);
-    store_close(w);
-}
-
 static void a_batch_is_all_or_nothing(void **state)
 {
     bool made;
@@ -360,7 +341,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(bytes_are_kept_up_to_a_size, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_record_of_one_id_is_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_group_that_returns_is_seen, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_retention_took_is_forgotten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_batch_is_all_or_nothing, set_up, tear_down),
     };
 
