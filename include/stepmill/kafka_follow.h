@@ -39,6 +39,12 @@ struct kafka_follow_part {
 size_t kafka_follow_count(const struct kafka_follow *f);
 struct kafka_follow_part kafka_follow_part(struct kafka_follow *f, size_t i);
 
+/* The record that was given out last cannot be dealt with now: its partition is read no further until kafka_follow_release, then
+ * from this record on. The others go on. */
+void kafka_follow_hold(struct kafka_follow *f);
+/* All that are held, from where they were. */
+void kafka_follow_release(struct kafka_follow *f);
+
 /* Whether the brokers were asked for all topics, and all partitions that there are were read to their end. */
 bool kafka_follow_caught_up(const struct kafka_follow *f);
 

@@ -28,6 +28,7 @@ void reading_status(struct reading *r)
     s->caught_up = kafka_follow_caught_up(r->follow);
     s->trouble = kafka_follow_trouble(r->follow);
     s->connected = !s->trouble || strcmp(s->trouble, "topic_missing") == 0;
+    s->waiting = r->waiting;
     s->letters = r->letters;
     s->actions = r->actions;
     s->foreign = r->foreign;
@@ -122,6 +123,7 @@ static struct error forget_old(struct reading *r)
 {
     size_t n = kafka_follow_count(r->follow);
     struct error error = error_none();
+    bool forgot = false;
 
     r->forget_ms = clock_mono_ms() + FORGET_MS;
     if (n != r->noldest) {
@@ -131,21 +133,23 @@ static struct error forget_old(struct reading *r)
     }
     for (size_t i = 0; i < r->noldest && !failed(error); i++) {
         struct kafka_follow_part p = kafka_follow_part(r->follow, i);
-        int64_t oldest = 0, next;
-        bool more = true;
+        int64_t oldest = 0, next, cursor = 0;
+        bool more = true, actions = strcmp(p.topic, r->actions_topic) == 0;
 
-        if (strcmp(p.topic, r->actions_topic) == 0 ||
-            failed(kafka_follow_ends(r->follow, p.topic, p.partition, ASK_TIMEOUT_MS, &oldest, &next)) || oldest <= r->oldest[i])
+        if (failed(kafka_follow_ends(r->follow, p.topic, p.partition, ASK_TIMEOUT_MS, &oldest, &next)) || oldest <= r->oldest[i])
             continue;
         while (more && !failed(error) && !atomic_load(&r->c->stop))
-            error = store_forget_before(r->store, p.topic, p.partition, oldest, FORGET_PIECE, &more);
+            error = actions ? store_forget_actions(r->store, p.partition, oldest, FORGET_PIECE, &cursor, &more)
+                            : store_forget_before(r->store, p.topic, p.partition, oldest, FORGET_PIECE, &more);
         r->oldest[i] = oldest;
+        forgot = true;
     }
-    return error;
+    return forgot && !failed(error) ? store_forget_rest(r->store) : error;
 }
 
 struct error reading_between(struct reading *r)
 {
+    reading_retry(r);
     look_at_reach(r);
     look_at_checks(r);
     if (clock_mono_ms() >= r->status_ms) {

@@ -25,7 +25,10 @@ struct reading {
     uint64_t asked;   /* number of the reach request that `targets` belong to */
     int64_t *targets; /* by partition of the actions: the end that must be reached */
     size_t ntargets;
-    int64_t *oldest; /* by place of kafka_follow_part: what was forgotten up to */
+    const char *waiting; /* as in collect_status */
+    bool held;           /* since they were tried last, some had to wait again */
+    int64_t retry_ms;    /* then the actions that wait are tried again */
+    int64_t *oldest;     /* by place of kafka_follow_part: what was forgotten up to */
     size_t noldest;
 };
 
@@ -35,6 +38,12 @@ void news_drop(struct news *n);
 bool news_add(struct news *n, const struct effect *e);
 /* Into what the loop has not taken yet, if there is any; `n` is empty afterwards. */
 void news_join(struct news *all, struct news *n);
+
+/* collect_actions.c */
+/* An error: the batch must be given up. */
+MUST_CHECK struct error reading_action(struct reading *r, const struct kafka_record *record);
+/* Whether it is time to try again those that wait. */
+void reading_retry(struct reading *r);
 
 /* collect_between.c: with no batch open */
 MUST_CHECK struct error reading_between(struct reading *r);

@@ -51,45 +51,6 @@ static void fold_letter(struct reading *r, const struct kafka_record *record)
         r->news.newest = arena_copy(r->news.arena, letter_header(record->headers, record->nheaders, "stepmill.id"));
 }
 
-static void complain(struct reading *r, const struct kafka_record *record, struct error why)
-{
-    r->unreadable++;
-    log_warn(r->c->options.log, "dlq.action_unreadable", LOG_TEXT("topic", record->topic),
-             LOG_INT("partition", record->partition), LOG_INT("offset", record->offset), LOG_ERROR(why),
-             LOG_TEXT("action", "it is left out of the index"));
-}
-
-/* An error: the batch must be given up. */
-static struct error fold_action(struct reading *r, const struct kafka_record *record)
-{
-    struct arena *arena = arena_new(NEWS_MEMORY);
-    const struct avro_plan *plan;
-    struct slice avro;
-    uint32_t schema_id;
-    struct action action;
-    struct effect effect;
-    struct detail detail;
-    struct error error = error_make(CLASS_INTERNAL, "out_of_memory", "no memory left for an action");
-
-    if (arena)
-        error = plans_for(r->plans, record->value, &action_reader, &r->c->stop, &plan, &avro, &schema_id);
-    if (!failed(error))
-        error = action_read(plan, avro, arena, &action, &detail);
-    if (!failed(error) && !effect_of(&action, record, avro, schema_id, arena, &effect))
-        error = error_make(CLASS_INTERNAL, "out_of_memory", "no memory left for an action");
-    if (!failed(error)) {
-        store_fold_action(r->store, &effect);
-        r->actions++;
-        if (!r->news.more_actions && !news_add(&r->news, &effect))
-            r->news.more_actions = true;
-    } else if (error.class == CLASS_POISON) {
-        complain(r, record, error);
-        error = error_none();
-    }
-    arena_free(arena);
-    return error;
-}
-
 static struct error fold(struct reading *r, const struct kafka_record *record)
 {
     struct error error = error_none();
@@ -97,14 +58,14 @@ static struct error fold(struct reading *r, const struct kafka_record *record)
     if (!r->open) {
         store_begin(r->store);
         r->open = true;
-        r->behind = !kafka_follow_caught_up(r->follow);
+        r->behind = !r->waiting && !kafka_follow_caught_up(r->follow);
         r->began_ms = clock_mono_ms();
         r->records = r->bytes = 0;
     }
     r->records++;
     r->bytes += record->key.len + record->value.len;
     if (is_action(r, record))
-        error = fold_action(r, record);
+        error = reading_action(r, record);
     else
         fold_letter(r, record);
     return failed(error) ? error : database_error(store_database(r->store));
@@ -245,6 +206,8 @@ void *collect_thread(void *collect)
 
         r.forget_ms = clock_mono_ms() + FORGET_FIRST_MS;
         r.asked = 0;
+        r.waiting = NULL;
+        r.held = false;
         if (!failed(error))
             error = read_on(&r);
         kafka_follow_close(r.follow);

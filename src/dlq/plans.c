@@ -51,21 +51,22 @@ void plans_close(struct plans *p)
     free(p);
 }
 
-struct error plans_for(struct plans *p, struct slice value, const struct avro_record *reader, const atomic_bool *stop,
-                       const struct avro_plan **plan, struct slice *avro, uint32_t *schema_id)
+struct error plans_for(struct plans *p, struct slice value, const struct avro_record *reader, int64_t patience_ms,
+                       const atomic_bool *stop, const struct avro_plan **plan, struct slice *avro, uint32_t *schema_id)
 {
     struct error error = wire_parse(value, schema_id, avro);
+    int64_t slice_ms = patience_ms >= 0 && patience_ms < SLICE_MS ? patience_ms : SLICE_MS;
     const struct schema *schema;
     struct detail detail;
 
     for (int tries = 1; !failed(error); tries++) {
-        error = registry_fetch(p->registry, *schema_id, SLICE_MS, &schema, &detail);
+        error = registry_fetch(p->registry, *schema_id, slice_ms, &schema, &detail);
         if (error.class == CLASS_POISON || error.class == CLASS_INTERNAL)
             return error;
         if (!failed(error))
             return registry_plan(p->registry, *schema_id, reader, plan, &detail);
-        if (atomic_load(stop))
-            return error_make(CLASS_AGAIN, "stopped", "the process ends");
+        if (atomic_load(stop) || (patience_ms >= 0 && tries * slice_ms >= patience_ms))
+            return error;
         if (tries % COMPLAIN_SLICES == 0)
             log_warn(p->log, "dlq.schema_pending", LOG_INT("schema_id", *schema_id), LOG_ERROR(error),
                      LOG_TEXT("detail", detail.text));

@@ -69,7 +69,7 @@ static struct error fold(struct reading *r, const struct kafka_record *record)
     r->records++;
     r->bytes += record->value.len;
     if (arena)
-        error = plans_for(r->plans, record->value, &event_reader, &r->c->stop, &plan, &avro, &schema_id);
+        error = plans_for(r->plans, record->value, &event_reader, PLANS_WAIT, &r->c->stop, &plan, &avro, &schema_id);
     if (!failed(error))
         error = event_read(plan, avro, arena, &event, &detail);
     if (!failed(error)) {

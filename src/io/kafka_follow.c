@@ -13,7 +13,7 @@ struct part {
     size_t topic;
     int32_t number;
     int64_t next, end;
-    bool at_end;
+    bool at_end, held;
 };
 
 struct kafka_follow {
@@ -102,30 +102,64 @@ static struct part *part_of(struct kafka_follow *f, const char *topic, int32_t n
     return NULL;
 }
 
+/* Reads a partition from here on; `start` < 0: from its oldest record. */
+static bool assign(struct kafka_follow *f, const char *topic, int32_t number, int64_t start)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_error_t *e;
+
+    rd_kafka_topic_partition_list_add(list, topic, number)->offset = start >= 0 ? start : RD_KAFKA_OFFSET_BEGINNING;
+    e = rd_kafka_incremental_assign(f->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (!e)
+        return true;
+    f->trouble = rd_kafka_error_name(e);
+    rd_kafka_error_destroy(e);
+    return false;
+}
+
 static bool add_part(struct kafka_follow *f, size_t topic, int32_t number)
 {
     struct part *grown = realloc(f->parts, (f->nparts + 1) * sizeof *grown);
     const char *name = f->options.topics[topic];
-    rd_kafka_topic_partition_list_t *list;
     int64_t start;
-    rd_kafka_error_t *e;
 
     if (!grown)
         return false;
     f->parts = grown;
     start = f->options.start(f->options.ctx, name, number);
-    f->parts[f->nparts] = (struct part){topic, number, start >= 0 ? start : KAFKA_OFFSET_NONE, KAFKA_OFFSET_NONE, false};
-    list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, name, number)->offset = start >= 0 ? start : RD_KAFKA_OFFSET_BEGINNING;
-    e = rd_kafka_incremental_assign(f->rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    if (e) {
-        f->trouble = rd_kafka_error_name(e);
-        rd_kafka_error_destroy(e);
+    f->parts[f->nparts] =
+        (struct part){.topic = topic, .number = number, .next = start >= 0 ? start : KAFKA_OFFSET_NONE, .end = KAFKA_OFFSET_NONE};
+    if (!assign(f, name, number, start))
         return false;
-    }
     f->nparts++;
     return true;
+}
+
+void kafka_follow_hold(struct kafka_follow *f)
+{
+    struct part *p = f->message ? part_of(f, rd_kafka_topic_name(f->message->rkt), f->message->partition) : NULL;
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_error_t *e;
+
+    if (!p || p->held)
+        return;
+    p->next = f->message->offset;
+    list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, f->options.topics[p->topic], p->number);
+    e = rd_kafka_incremental_unassign(f->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (e)
+        f->trouble = rd_kafka_error_name(e);
+    rd_kafka_error_destroy(e);
+    p->held = true;
+}
+
+void kafka_follow_release(struct kafka_follow *f)
+{
+    for (size_t i = 0; i < f->nparts; i++)
+        if (f->parts[i].held)
+            f->parts[i].held = !assign(f, f->options.topics[f->parts[i].topic], f->parts[i].number, f->parts[i].next);
 }
 
 /* New topics and partitions. What cannot be asked now is asked again soon. */
@@ -158,6 +192,8 @@ static enum kafka_read take(struct kafka_follow *f)
 {
     struct part *p = part_of(f, rd_kafka_topic_name(f->message->rkt), f->message->partition);
 
+    if (p && p->held) /* it was on its way already, and comes again */
+        return KAFKA_READ_NOTHING;
     if (p) {
         p->next = f->message->offset + 1;
         p->at_end = false;
@@ -174,7 +210,7 @@ static void mark_end(struct kafka_follow *f)
 {
     struct part *p = part_of(f, rd_kafka_topic_name(f->message->rkt), f->message->partition);
 
-    if (!p)
+    if (!p || p->held)
         return;
     p->next = f->message->offset; /* also behind records of aborted transactions and their marks */
     p->at_end = true;

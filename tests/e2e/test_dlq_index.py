@@ -5,8 +5,10 @@ import sqlite3
 import struct
 
 from letters import index, letter_headers, produce, wait_letters
+from places import REGISTRY, schema_text
 from processor import Processor, write_action
 from records import new_task
+from services import HoldingRegistry
 from worker import wait_for
 
 CAUSES = ["the model did not answer within {} s", "tool web_search answered {} at http://10.0.0.{}:8080/x", "bad Avro at byte {}",
@@ -74,6 +76,43 @@ def test_killed_again_and_again_while_it_reads(world):
     processor = wait_letters(Processor(world), 6000)
     assert index(processor, "SELECT count(*), sum(occurrences) FROM letters") == [(6000, 6000)]
     assert index(processor, "SELECT sum(n) FROM tallies WHERE kind = 0") == [(6000,)]
+
+
+def test_actions_wait_for_the_registry_and_letters_do_not(make_world):
+    """Away at the start, over a kill, and later: for a schema that came to be meanwhile."""
+    registry = HoldingRegistry(REGISTRY)
+    world = make_world(schema_registry={"url": registry.url})
+    world.closers.append(registry.close)
+    subject = f"{world.topic('dlq.actions')}-value"
+    registry.held.add(world.schemas.latest(subject)["id"])
+    produce(twelve_causes(world, 100))
+    name = "{}:0:{}".format
+    write_action(world, kind="acknowledged", letter=name(world.tasks_topic("search"), 7))
+    write_action(world, kind="discarded", letter=name(world.tasks_topic("search"), 8), reason="e2e")
+    first = wait_letters(Processor(world), 100)
+    wait_for("it says what it waits for", 30, lambda: first.metric("stepmill_dlq_actions_held") == 1)
+    assert first.get("/readyz")[0] == 503 and "schema_" in first.get("/readyz")[1].split('"index"')[1]
+    assert index(first, "SELECT count(*) FROM actions") == [(0,)]
+    first.kill()
+    second = wait_letters(Processor(world), 100)
+    produce([(world.topic("dlq"), b"k", b"v", letter_headers(world, 100))])
+    wait_letters(second, 101)
+    registry.held.clear()
+    folded = "SELECT kind, letter IN (SELECT id FROM letters WHERE status IN (1, 8)) FROM actions ORDER BY at"
+    wait_for("the actions are folded", 30, lambda: index(second, folded) == [("acknowledged", 1), ("discarded", 1)])
+    second.engine().ready()
+    assert second.metric("stepmill_dlq_actions_held") == 0
+
+    other = schema_text("DeadLetterAction").replace('"type": "record"', f'"type": "record", "doc": "{world.name}"', 1)
+    registry.held.add(world.schemas.register(subject, other))
+    write_action(world, kind="noted", letter=name(world.tasks_topic("search"), 9), detail="later")
+    wait_for("it waits again", 30, lambda: second.metric("stepmill_dlq_actions_held") == 1)
+    produce([(world.topic("dlq"), b"k", b"v", letter_headers(world, 101))])
+    wait_letters(second, 102)
+    assert second.get("/readyz")[0] == 503
+    registry.held.clear()
+    wait_for("the note is folded", 30, lambda: index(second, "SELECT count(*), sum(notes) FROM letters") == [(102, 1)])
+    second.ready()
 
 
 def foreign(world, topic):
