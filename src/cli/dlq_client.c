@@ -237,6 +237,13 @@ static bool tell(struct dlq_client *c)
     return false;
 }
 
+/* Nobody knows whether it was done, or it is being done: the same key tells. */
+static bool is_open(const struct dlq_client *c)
+{
+    return !c->status || c->status == 502 || c->status == 503 || c->status == 504 ||
+           (c->status == 409 && c->body && !strcmp(dlq_text(c->body, "code"), "key_in_use"));
+}
+
 bool dlq_client_call(struct dlq_client *c, const char *method, const char *path, json_t *body)
 {
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -247,7 +254,7 @@ bool dlq_client_call(struct dlq_client *c, const char *method, const char *path,
         if (i)
             usleep(PAUSE_US);
         call_once(c, method, path, text ? slice_of(text) : (struct slice){NULL, 0}, key);
-        if (c->status && c->status != 502 && c->status != 503 && c->status != 504)
+        if (!is_open(c))
             break;
     }
     free(text);

@@ -5,7 +5,7 @@
  *
  * Roles (access.h): view sees lists and letters, with payloads masked where dlq.access.mask is set; redrive acknowledges,
  * assigns, notes, parks and redrives; edit sees payloads and redrives edited copies; discard discards; admin does all. Refused
- * attempts are recorded as access_refused, at most 10 a minute; who shows no token at all leaves a log line only.
+ * attempts are recorded as access_refused, at most 10 a minute for one reason; who shows no token at all leaves a log line only.
  */
 #ifndef DLQ_API_H
 #define DLQ_API_H

@@ -47,21 +47,34 @@ static struct slice what_of(struct arena *arena, enum action_kind kind, struct s
 
 static void nothing(void *ctx, uint64_t ticket, struct error e) { (void)ctx, (void)ticket, (void)e; }
 
+/* A flood of one kind hides no other. */
+static bool may_record(struct api *api, const char *why, int64_t now)
+{
+    size_t i = 0;
+
+    if (now - api->refusals_ms >= MINUTE_MS || now < api->refusals_ms) {
+        api->refusals_ms = now;
+        memset(api->refusals, 0, sizeof api->refusals);
+    }
+    while (i < API_REFUSALS && api->refusals[i].why && strcmp(api->refusals[i].why, why) != 0)
+        i++;
+    if (i == API_REFUSALS)
+        return false;
+    api->refusals[i].why = why;
+    return api->refusals[i].n++ < REFUSALS_A_MINUTE;
+}
+
 void api_record_refusal(struct api *api, const struct who *who, struct http_server_call *http, const char *why)
 {
     int64_t now = clock_wall_ms();
     struct action action;
     char id[37], what[256];
 
-    if (now - api->refusals_ms >= MINUTE_MS || now < api->refusals_ms) {
-        api->refusals_ms = now;
-        api->refusals = 0;
-    }
     snprintf(what, sizeof what, "%s %.*s", http_server_method(http), (int)(http_server_path(http).len % 200),
              http_server_path(http).at);
     log_warn(api->log, "dlq.api.refused", LOG_TEXT("who", who->name), LOG_TEXT("peer", http_server_peer(http)),
              LOG_TEXT("what", what), LOG_TEXT("code", why));
-    if (api->refusals++ >= REFUSALS_A_MINUTE)
+    if (!may_record(api, why, now))
         return;
     action_new_id(id, now);
     action = (struct action){.id = slice_of(id),

@@ -15,7 +15,7 @@
 #include "redrive.h"
 #include "stepmill/list.h"
 
-enum { API_LIMIT_DEFAULT = 50, API_LIMIT_MAX = 200, API_TEXT_MAX = 512, API_JSON_MAX = 48 * 1024 * 1024 };
+enum { API_REFUSALS = 32, API_LIMIT_DEFAULT = 50, API_LIMIT_MAX = 200, API_TEXT_MAX = 512, API_JSON_MAX = 48 * 1024 * 1024 };
 
 struct api_call;
 struct api_param;
@@ -51,7 +51,10 @@ struct api {
     struct loop_timer beat;
     struct api_stats stats;
     int64_t refusals_ms; /* when the minute of the recorded refusals began */
-    int refusals;        /* recorded in it */
+    struct {
+        const char *why;
+        int n;
+    } refusals[API_REFUSALS]; /* recorded in it */
 };
 
 struct api_call {
@@ -228,7 +231,7 @@ void api_beat(void *api);
 /* api_act.c: the action's members that every action has; `id` of the Idempotency-Key, or new. `what` tells apart the actions of
  * one request. */
 struct action api_action(struct api_call *c, enum action_kind kind, struct slice what);
-/* Writes that somebody was refused, unless too many were lately. */
+/* Writes that somebody was refused, unless too many were lately for this reason (a static text). */
 void api_record_refusal(struct api *api, const struct who *who, struct http_server_call *http, const char *why);
 /* api_files.c: the dashboard's files and "/". */
 size_t api_file_routes(struct api *api, struct http_server_route *routes, size_t room);

@@ -1,5 +1,6 @@
 """The review API on the real stack: what people see of dead letters, and what they do with them."""
 import base64
+import concurrent.futures
 import csv
 import io
 import itertools
@@ -207,8 +208,14 @@ def test_a_key_stands_for_one_request(place):
     assert post(place, "/actions", 422, key="the-key-1", **{**body, "reason": "twice"})["code"] == "key_reused"
     assert post(place, "/redrives", 422, key="the-key-1", letters=ids[:1], reason="x")["code"] == "key_reused"
     assert post(place, "/actions", 400, key="short", **body)["code"] == "bad_key"
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        crowd = list(pool.map(lambda _: place.api("POST", "/actions", json={**body, "letters": ids[3:]}, headers={"Idempotency-Key": "the-key-5"}),
+                              range(6)))
+    assert {a.status_code for a in crowd} <= {200, 409} and 200 in {a.status_code for a in crowd}
+    assert {a.json()["code"] for a in crowd if a.status_code == 409} <= {"key_in_use"}
+    assert len(actions_of(place.world, "discarded", letter=ids[3])) == 1
     whole = post(place, "/actions", key="the-key-2", kind="parked", group=group)
-    assert len(whole["actions"]) == 3
+    assert len(whole["actions"]) == 2
     put(place, 1, **{"__dlq.errors.message": "spoon bent", "stepmill.code": "of_keys"})
     assert post(place, "/actions", key="the-key-2", kind="parked", group=group) == whole, "the letter that came since is not touched"
     assert len(actions_of(place.world, "discarded", letter=ids[0])) == 1
