@@ -15,3 +15,7 @@ set(io_parsers cells_answer.c redis_value.c redis_url.c)
 list(TRANSFORM io_parsers PREPEND ${CMAKE_SOURCE_DIR}/src/io/)
 target_sources(fuzz_cells PRIVATE ${io_parsers})
 target_link_libraries(fuzz_cells PRIVATE PkgConfig::HIREDIS PkgConfig::EVENT)
+
+# What an action's filter means stands in src/dlq.
+target_sources(fuzz_action PRIVATE ${CMAKE_SOURCE_DIR}/src/dlq/filter_terms.c ${CMAKE_SOURCE_DIR}/src/dlq/names.c)
+target_include_directories(fuzz_action PRIVATE ${CMAKE_SOURCE_DIR}/src/dlq)
