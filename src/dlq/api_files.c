@@ -28,9 +28,10 @@ static void on_file(void *ctx, struct http_server_call *http)
 
     api_safe_headers(NULL, http);
     http_server_set_header(http, "Cache-Control", "no-cache");
-    http_server_set_header(http, "Content-Security-Policy",
-                           "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-                           "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'");
+    http_server_set_header(
+        http, "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'");
     http_server_set_header(http, "X-Frame-Options", "DENY");
     http_server_answer(http, 200, type_of(file->name), file->text);
 }

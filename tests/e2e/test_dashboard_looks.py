@@ -96,6 +96,19 @@ def test_no_serious_finding_of_axe_in_any_view_and_both_themes(page, letters, wo
     assert not page.complaints()
 
 
+def test_a_narrow_window(page, letters):
+    """Of a laptop beside a terminal: the page itself never scrolls sideways; a table does, in its frame."""
+    try:
+        page.driver.set_window_size(760, 900)
+        for parts in (["overview"], ["letters"], ["letter", letters[0]], ["groups"], ["tasks"]):
+            page.open("/".join(parts))
+            page.wait("td, .facts")
+            page.shot(f"narrow-{parts[0]}")
+            assert page.driver.execute_script("const e = document.documentElement; return e.scrollWidth <= e.clientWidth"), parts
+    finally:
+        page.driver.set_window_size(1440, 900)
+
+
 def test_the_theme_is_kept(page):
     page.open()
     ground = "return getComputedStyle(document.body).backgroundColor"

@@ -16,6 +16,11 @@ function kinds(l) {
     return ["redrive", "acknowledged", "assigned", "noted", ...all, "discarded"];
 }
 
+/* A letter of ours may name no trace; its task does. */
+function traceLink(url, id) {
+    return url && /^https?:\/\//i.test(url) ? el("a", { href: url, rel: "noreferrer noopener", target: "_blank", class: "mono" }, id || "open") : id && el("span", { class: "mono" }, id);
+}
+
 function fact(l, trace) {
     const at = (t) => t && [clock(t), el("span", { class: "dim" }, " · ", age(t), " ago")];
     const own = (name, value) => value && el("a", { href: link("letters", { [name]: value, status: "all" }) }, value);
@@ -27,7 +32,7 @@ function fact(l, trace) {
         ["Letter", place(l.dlq_topic, l.dlq_partition, l.dlq_offset)], ["Group", el("a", { class: "mono", href: link("letters", { group: l.group, status: "all" }) }, l.group)], ["Consumer", l.consumer_group],
         ["Worker", l.worker], ["Written by", l.family], ["Seen", l.occurrences > 1 ? `${l.occurrences} times` : null], ["Assigned", l.assigned],
         ["Job", l.job && l.job !== "auto" ? el("a", { class: "mono", href: link(["redrives", l.job]) }, l.job) : l.job], ["Newer letter", l.newer_id && el("a", { class: "mono", href: link(["letter", l.newer_id]) }, l.newer_id)],
-        ["Trace", trace && /^https?:\/\//i.test(trace) ? el("a", { href: trace, rel: "noreferrer noopener", target: "_blank", class: "mono" }, l.trace_id || "open") : l.trace_id && el("span", { class: "mono" }, l.trace_id)]]);
+        ["Trace", trace]]);
 }
 
 function payload(app, l, value, form) {
@@ -86,6 +91,7 @@ function headers(list) {
 export function open(main, app, parts) {
     const id = parts[1] || "", stopped = new AbortController(), list = stepList(), form = { raw: false };
     const head = el("div", { class: "head" }), left = el("div"), right = el("div"), stepBox = el("section", { class: "panel", "aria-label": "Steps" }), past = el("section", { class: "panel" });
+    const tasksTrace = el("span", {}, "–");
     let letter = null, last = "";
 
     /* Drawn anew only when it is another: who reads it, or has a part of it open, is not disturbed. */
@@ -104,7 +110,7 @@ export function open(main, app, parts) {
         const l = letter = d.letter;
         show(head, el("h1", {}, l.code || l.class || "Dead letter"), badge(l.status), el("span", { class: "mono dim" }, l.id), copier(l.id, "letter id"), el("div", { class: "actions" }, buttons(app, kinds(l), () => ({ letters: [l.id] }), load)));
         show(left, el("section", { class: "panel" }, el("div", { class: "body" }, el("p", { class: "message", tabindex: 0 }, l.message || "No message."))), payload(app, l, d.value, form), stepBox, headers(d.headers));
-        show(right, el("section", { class: "panel" }, el("div", { class: "body" }, fact(l, d.trace_url))),
+        show(right, el("section", { class: "panel" }, el("div", { class: "body" }, fact(l, traceLink(d.trace_url, l.trace_id) || tasksTrace))),
             d.key.size !== null && el("section", { class: "panel" }, el("h2", {}, "Key"), d.key.form === "masked" ? el("p", { class: "body dim" }, "Your role may not see it.") : rawText(d.key, false)), past);
     }
     async function loadHistory() {
@@ -117,6 +123,7 @@ export function open(main, app, parts) {
         try {
             const t = await get(`/tasks/${segment(l.task_id)}`, {}, stopped.signal);
             list.show(t.task, t.steps);
+            show(tasksTrace, traceLink(t.trace_url, t.task.trace_id) || "–");
             if (!list.nodes[0].isConnected) show(stepBox, el("h2", {}, "Steps"), list.nodes);
         } catch (e) {
             none(e.status === 404 ? "The task's events are not in the index: older than it keeps, or never written." : e.message);

@@ -49,11 +49,11 @@ function row(l, state, chosen, choose) {
     const filter = (name, value) => (value ? el("a", { class: "plain", href: link("letters", { ...state, cursor: "", [name]: value }), title: `Only ${value}` }, value) : "–");
     return el("tr", { "data-id": l.id, "aria-selected": String(chosen.has(l.id)) },
         el("td", { class: "check" }, el("input", { type: "checkbox", "aria-label": `Select ${l.id}`, checked: chosen.has(l.id), onclick: (e) => choose(l.id, e.target.checked, e.shiftKey) })),
-        el("td", { class: "num", title: clock(l.failed_at) }, age(l.failed_at)), el("td", {}, badge(l.status), l.due_at && el("span", { class: "dim" }, " ", age(l.due_at))),
+        el("td", { class: "num", title: clock(l.failed_at) }, age(l.failed_at)), el("td", { title: l.due_at ? `goes by itself at ${clock(l.due_at)}` : null }, badge(l.status), l.due_at && el("span", { class: "dim" }, " ", age(l.due_at))),
         el("td", { class: "cut" }, filter("agent", l.agent)), el("td", { class: "cut code", title: [l.code, l.class].filter(Boolean).join(" · ") }, l.code && l.code !== l.class && [filter("code", l.code), " "], el("span", { class: l.code ? "dim" : "" }, filter("class", l.class))),
         el("td", { class: "wide", title: l.message || "" }, el("a", { class: "plain open", href: link(["letter", l.id]) }, l.message || l.code || l.id)),
         el("td", { class: "cut mono", title: l.task_id || l.id }, l.task_id || "–"), el("td", { class: "cut tail mono", title: source(l) }, el("bdi", {}, source(l))),
-        el("td", { class: "num" }, l.attempts ?? "–"), el("td", { class: "num" }, l.redrives + l.sent || el("span", { class: "dim" }, "0")), el("td", { class: "num" }, bytes(l.value_size)),
+        el("td", { class: "num" }, l.attempts ?? "–"), el("td", { class: "num" }, l.redrives + l.sent || el("span", { class: "dim" }, "0")), el("td", { class: "num less" }, bytes(l.value_size)),
         el("td", { class: "cut" }, l.assigned || el("span", { class: "dim" }, "–")));
 }
 
@@ -91,8 +91,8 @@ export function open(main, app, parts, first) {
                 filtered && button("Clear filters", () => go("letters"))));
         } else {
             const all = el("input", { type: "checkbox", "aria-label": "Select the page", onclick: () => chooseAll(all.checked) });
-            const heads = [["num", "Age"], ["", "Status"], ["", "Agent"], ["", "Code and class"], ["", "Message"], ["", "Task"], ["", "Topic:partition:offset"], ["num", "Attempts"], ["num", "Redrives"], ["num", "Size"], ["", "Assigned"]];
-            show(table, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Letters" }, el("table", {}, el("thead", {}, el("tr", {}, el("th", { class: "check" }, all), heads.map(([c, t]) => el("th", { class: c }, t)))),
+            const heads = [["num", "Age"], ["", "Status"], ["", "Agent"], ["", "Code and class"], ["", "Message"], ["", "Task"], ["", "Topic:partition:offset"], ["num", "Attempts"], ["num", "Redrives"], ["num less", "Size"], ["", "Assigned"]];
+            show(table, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Letters" }, el("table", { class: "letters" }, el("thead", {}, el("tr", {}, el("th", { class: "check" }, all), heads.map(([c, t]) => el("th", { class: c }, t)))),
                 el("tbody", {}, page.items.map((l) => row(l, state, chosen, choose))))),
             el("div", { class: "foot" }, state.cursor && button("First page", () => set({})), page.next && button("Next page", () => set({ cursor: page.next })),
                 el("span", { class: "grow" }), button("Export CSV", () => save("csv"), { class: "quiet" }), button("Export JSON lines", () => save("jsonl"), { class: "quiet" })));

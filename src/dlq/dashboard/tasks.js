@@ -8,7 +8,7 @@ const STATUSES = ["running", "completed", "failed", "cancelled", "parked"];
 
 function about(d) {
     const t = d.task, own = (name, to, value) => [name, value && el("a", { class: "mono", href: to }, value)];
-    const trace = d.trace_url && /^https?:\/\//i.test(d.trace_url) ? el("a", { href: d.trace_url, rel: "noreferrer noopener", target: "_blank" }, t.trace_id || "open") : t.trace_id;
+    const trace = d.trace_url && /^https?:\/\//i.test(d.trace_url) ? el("a", { href: d.trace_url, rel: "noreferrer noopener", target: "_blank", class: "mono" }, t.trace_id || "open") : t.trace_id && el("span", { class: "mono" }, t.trace_id);
     return [el("section", { class: "panel" }, el("div", { class: "body" }, facts([["Agent", t.agent], own("Session", link("tasks", { session_id: t.session_id }), t.session_id),
         own("Parent", link(["tasks", t.parent_task_id]), t.parent_task_id), ["Began", [age(t.first_at), " ago"]], ["Last event", [age(t.last_at), " ago"]], ["Redrives", t.redrives],
         ["Error", t.error], ["Prompt", t.prompt], ["Trace", trace]]))),
