@@ -23,8 +23,9 @@ struct sent_letters {
 
 static void what_was_sent(struct store *s, struct arena *arena, struct sent_letter *x)
 {
-    struct statement *st = database_prepare(store_database(s), "SELECT name, detail FROM actions WHERE letter = ?1 AND kind = "
-                                                               "'redriven' ORDER BY num DESC LIMIT 1");
+    struct statement *st = database_prepare(
+        store_database(s), "SELECT name, detail FROM actions INDEXED BY actions_letter WHERE letter = ?1 AND kind = "
+                           "'redriven' ORDER BY num DESC LIMIT 1");
 
     x->task_id = x->row.letter.task_id;
     x->redrives = x->row.letter.redrives + x->row.sent;

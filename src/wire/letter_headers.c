@@ -96,7 +96,7 @@ static enum letter_family family_of(struct slice name, struct slice *rest)
 static void take(struct letter_facts *facts, enum letter_family family, struct slice rest, struct slice value)
 {
     for (size_t i = 0; i < families[family].n; i++)
-        if (slice_is(rest, families[family].headers[i].name)) {
+        if (rest.len && rest.at[0] == families[family].headers[i].name[0] && slice_is(rest, families[family].headers[i].name)) {
             enum letter_fact fact = families[family].headers[i].fact;
 
             /* What a key's exception says must not hide what the value's says. */
