@@ -22,6 +22,7 @@ struct store {
     struct word_entry *words;
     size_t nwords;
     bool have_actions, have_jobs; /* whether looking for them can find any */
+    bool cuts_words;              /* the tables by which words are cut are there */
 };
 
 /* What is to be found by text, of one letter. */

@@ -172,6 +172,48 @@ static void put_word(struct store *s, struct slice word, struct buf *to)
     buf_printf(to, "\"%.*s\"%s", SLICE_FMT(word), word.len >= BEGINNING_MIN ? "*" : "");
 }
 
+/* Where a word of other than ASCII letters ends, only the full-text index knows, and one that it cuts in two would be a phrase,
+ * which it has no places for: so it is asked. Its tables for that lie in memory; the connection's file stays as it is. */
+static void cut_word(struct store *s, struct slice word)
+{
+    struct statement *st;
+
+    if (!s->writer)
+        database_run(s->db, "PRAGMA query_only = 0");
+    if (!s->cuts_words)
+        database_run(s->db, "CREATE VIRTUAL TABLE temp.asked USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2');"
+                            "CREATE VIRTUAL TABLE temp.asked_words USING fts5vocab (temp, asked, row);");
+    s->cuts_words = true;
+    database_run(s->db, "DELETE FROM temp.asked");
+    st = database_prepare(s->db, "INSERT INTO temp.asked (text) VALUES (?1)");
+    statement_text(st, 1, word);
+    statement_run(st);
+    if (!s->writer)
+        database_run(s->db, "PRAGMA query_only = 1");
+}
+
+static int put_words_of(struct store *s, struct slice word, struct buf *to, int n)
+{
+    struct statement *st;
+    bool ascii = true;
+
+    for (size_t i = 0; i < word.len; i++)
+        ascii = ascii && (unsigned char)word.at[i] < 0x80;
+    if (ascii) {
+        buf_put_text(to, n ? " AND " : "");
+        put_word(s, word, to);
+        return n + 1;
+    }
+    cut_word(s, word);
+    st = database_prepare(s->db, "SELECT term FROM temp.asked_words LIMIT 16");
+    while (n < WORDS_MAX && statement_step(st)) {
+        buf_put_text(to, n++ ? " AND " : "");
+        put_word(s, statement_text_at(st, 0), to);
+    }
+    statement_reset(st);
+    return n;
+}
+
 bool words_query(struct store *s, struct slice text, struct buf *to)
 {
     struct buf lower = BUF(4096);
@@ -181,11 +223,8 @@ bool words_query(struct store *s, struct slice text, struct buf *to)
     for (size_t i = 0; i < text.len; i++)
         buf_put_byte(&lower, (char)tolower((unsigned char)text.at[i]));
     for (struct slice word = next_word(buf_slice(&lower), &at); word.len && n < WORDS_MAX;
-         word = next_word(buf_slice(&lower), &at)) {
-        if (n++)
-            buf_put_text(to, " AND ");
-        put_word(s, word, to);
-    }
+         word = next_word(buf_slice(&lower), &at))
+        n = put_words_of(s, word, to, n);
     if (lower.failed)
         n = 0;
     buf_free(&lower);

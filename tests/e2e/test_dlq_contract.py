@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from letters import letter_headers, produce
+from places import TIME_FACTOR
 from processor import Processor, request_job, wait_action
 from records import new_task
 from test_dlq_index import foreign
@@ -49,14 +50,15 @@ def place(make_shared_world):
     return processor
 
 
+@pytest.mark.timeout(1800 * TIME_FACTOR, method="signal")
 def test_what_schemathesis_asks_is_answered_as_described(place, request, tmp_path):
     long = request.config.getoption("--long")
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG, encoding="utf-8")
-    seed, seconds = (str(random.randrange(1 << 31)), "900") if long else ("5", "20")
+    seed, much = (str(random.randrange(1 << 31)), ("--max-time", "900")) if long else ("5", ("--max-examples", "4"))
     done = subprocess.run(
         [pathlib.Path(sys.executable).parent / "st", "--config-file", config, "run", f"http://127.0.0.1:{place.port}/api/v1/openapi.json",
-         "--exclude-path", "/events", "--max-time", seconds, "--seed", seed, "--generation-database", "none",
+         "--exclude-path", "/events", *much, "--seed", seed, "--generation-database", "none",
          "--request-timeout", "30", "--no-color", "--warnings", "off"],
         cwd=tmp_path, capture_output=True, text=True, check=False)
     print(done.stdout)
