@@ -170,6 +170,7 @@ static void filters_find(void **state)
 {
     struct store *w = open_writer(NULL), *r;
     struct letter_page page;
+    int64_t came;
 
     (void)state;
     fold_all(w, letters, LETTERS);
@@ -179,6 +180,16 @@ static void filters_find(void **state)
     assert_int_equal(found(r, (struct letter_filter){.class = SLICE("poison")}), 2);
     assert_int_equal(found(r, (struct letter_filter){.class = SLICE("poison"), .agent = SLICE("orders")}), 0);
     assert_int_equal(found(r, (struct letter_filter){.task_id = SLICE("t-1")}), 2);
+    assert_int_equal(found(r, (struct letter_filter){.class = SLICE("exhausted"), .agent = SLICE("search")}), 2);
+    assert_int_equal(found(r, (struct letter_filter){.code = SLICE("code"), .stage = SLICE("model")}), 5);
+    assert_int_equal(found(r, (struct letter_filter){.code = SLICE("model")}), 0);
+    assert_int_equal(found(r, (struct letter_filter){.agent = SLICE("search"), .session_id = SLICE("s-1")}), 2);
+    assert_int_equal(found(r, (struct letter_filter){.agent = SLICE("search"), .statuses = 1U << LETTER_FAILED_AGAIN}), 1);
+    assert_int_equal(found(r, (struct letter_filter){.agent = SLICE("search"), .from_ms = 180000}), 2);
+    assert_int_equal(found(r, (struct letter_filter){.agent = SLICE("orders"), .text = SLICE("answer")}), 1);
+    assert_int_equal(found(r, (struct letter_filter){.agent = SLICE("Orders")}), 0);
+    assert_false(failed(store_came(r, SLICE("search"), 61000, 240000, &came)));
+    assert_int_equal(came, 1);
     assert_int_equal(found(r, (struct letter_filter){.session_id = SLICE("s-1")}), 3);
     assert_int_equal(found(r, (struct letter_filter){.topic = SLICE("tasks")}), 5);
     assert_int_equal(found(r, (struct letter_filter){.dlq_topic = SLICE("dlq")}), 5);
