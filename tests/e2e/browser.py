@@ -13,7 +13,9 @@ from places import BUILD
 from worker import wait_for
 
 # The package drives another kind of browser; what it has for us is axe-core itself, and it is not imported.
-AXE = Path(importlib.util.find_spec("axe_playwright_python").submodule_search_locations[0]) / "axe.min.js"
+PACKAGE = importlib.util.find_spec("axe_playwright_python")
+assert PACKAGE, "axe-core is missing from the tests' Python: tools/setup --for test installs it"
+AXE = Path(PACKAGE.submodule_search_locations[0]) / "axe.min.js"
 SHOTS = Path(os.environ.get("STEPMILL_SCREENSHOTS") or BUILD / "screenshots")
 
 

@@ -13,7 +13,7 @@ from processor import Processor, actions_of, wait_action
 from records import new_task
 from worker import wait_for
 
-DAY = 80
+DAY = 60
 VIEWS = ["overview", "letters", "groups", "redrives", "tasks", "history"]
 FAILS = ['[[fake: steps=3 tools=look content="I look it up first." fail@3=400]] Find the late invoices of customer 4711 and mail their sum to accounting.',
          '[[fake: steps=2 tools=look fail@2=context]] Summarize the complaint of customer 99.']

@@ -66,7 +66,7 @@ function payload(app, l, value, form) {
 function edit(app, l, value) {
     const copy = { ...value };
     delete copy.task_id;
-    const text = el("textarea", { rows: 18, class: "mono", spellcheck: "false", value: JSON.stringify(copy, null, 2) }), reason = el("input", { type: "text", maxlength: 500, required: true });
+    const text = el("textarea", { rows: 18, class: "mono", spellcheck: "false", value: JSON.stringify(copy, null, 2) }), reason = el("input", { type: "text", maxlength: 500, required: true, name: "reason" });
     const key = keyed();
     dialog({ title: "Edit and redrive as a new task", verb: "Redrive the copy", body: [el("p", { class: "dim" }, "The letter stays as it is. The copy gets a new task id."), el("label", {}, "Task", text), el("label", {}, "Reason", reason)],
         act: async () => {
