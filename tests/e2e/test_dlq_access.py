@@ -8,7 +8,7 @@ import requests
 
 from callers import AUDIENCE, ISSUER, ROLES, Issuer, Key, b64, bearer, hmac_with, write_tokens
 from processor import Processor, actions_of
-from services import Certificates
+from services import Certificates, free_port
 from test_dlq_redrive import put_letters
 from worker import wait_for
 
@@ -229,6 +229,11 @@ def test_only_this_machine_unless_it_is_said(world):
     processor = Processor(world, listen="0.0.0.0:0")
     assert processor.wait() == 1
     assert processor.lines("dlq.api.address") and "not_loopback" in processor.text
-    processor = Processor(world, listen="0.0.0.0:0", access={"anonymous": "none", "remote": True})
+    processor = Processor(world, listen="0.0.0.0:0", access={
+        "anonymous": "none", "remote": True, "tokens_file": write_tokens(world.folder / "tokens.json"),
+        "jwks_url": f"http://127.0.0.1:{free_port()}/keys", "issuer": ISSUER, "audience": AUDIENCE})
     assert processor.api("GET", "/me").status_code == 401
+    away = processor.api("GET", "/me", headers=bearer(Key("any", "ES256").token()))
+    assert (away.status_code, away.json()["code"]) == (503, "keys_pending") and away.headers["Retry-After"], "the issuer does not answer"
+    assert processor.api("GET", "/me", headers=bearer("view-token")).status_code == 200
     processor.stop()
