@@ -67,8 +67,7 @@ struct collect_status {
     int64_t lag;         /* records behind the end, of all partitions; -1: not known */
     int64_t folded_ms;   /* when the last batch was committed (clock_mono_ms); 0: none */
     const char *trouble; /* static name; NULL: none */
-    const char *waiting; /* actions that cannot be read before the schema registry answers wait, letters go on: its trouble's
-                            static name; NULL: none wait */
+    bool waiting;        /* some actions cannot be read before the schema registry answers; letters go on */
 };
 struct collect_status collect_status(const struct collect *c);
 

@@ -23,7 +23,7 @@ static void let_wait(struct reading *r, const struct kafka_record *record, struc
         log_warn(r->c->options.log, "dlq.actions_wait", LOG_TEXT("topic", record->topic), LOG_INT("partition", record->partition),
                  LOG_INT("offset", record->offset), LOG_ERROR(why),
                  LOG_TEXT("action", "letters are collected, actions are tried again until the schema registry answers"));
-    r->waiting = why.code;
+    r->waiting = true;
     if (!r->held)
         r->retry_ms = clock_mono_ms() + RETRY_MS;
     r->held = true;
@@ -35,7 +35,7 @@ void reading_retry(struct reading *r)
     if (!r->waiting || clock_mono_ms() < r->retry_ms)
         return;
     if (!r->held) {
-        r->waiting = NULL;
+        r->waiting = false;
         log_info(r->c->options.log, "dlq.actions_go_on", LOG_INT("actions", r->actions));
         return;
     }

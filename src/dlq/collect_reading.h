@@ -25,10 +25,10 @@ struct reading {
     uint64_t asked;   /* number of the reach request that `targets` belong to */
     int64_t *targets; /* by partition of the actions: the end that must be reached */
     size_t ntargets;
-    const char *waiting; /* as in collect_status */
-    bool held;           /* since they were tried last, some had to wait again */
-    int64_t retry_ms;    /* then the actions that wait are tried again */
-    int64_t *oldest;     /* by place of kafka_follow_part: what was forgotten up to */
+    bool waiting;     /* as in collect_status */
+    bool held;        /* since they were tried last, some had to wait again */
+    int64_t retry_ms; /* then the actions that wait are tried again */
+    int64_t *oldest;  /* by place of kafka_follow_part: what was forgotten up to */
     size_t noldest;
 };
 

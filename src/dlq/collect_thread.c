@@ -206,8 +206,7 @@ void *collect_thread(void *collect)
 
         r.forget_ms = clock_mono_ms() + FORGET_FIRST_MS;
         r.asked = 0;
-        r.waiting = NULL;
-        r.held = false;
+        r.waiting = r.held = false;
         if (!failed(error))
             error = read_on(&r);
         kafka_follow_close(r.follow);

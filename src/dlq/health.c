@@ -100,8 +100,7 @@ static void show_collectors(struct dlq *d)
     metric_set(metric_of(folded, (struct slice[]){SLICE("letter")}), (double)c.letters);
     metric_set(metric_of(folded, (struct slice[]){SLICE("action")}), (double)c.actions);
     counter(d->metrics, "stepmill_dlq_foreign_total", "Of the letters: those written by others.", (double)c.foreign);
-    gauge(d->metrics, "stepmill_dlq_actions_held", "1: actions wait for the schema registry, letters are collected.",
-          c.waiting != NULL);
+    gauge(d->metrics, "stepmill_dlq_actions_held", "1: actions wait for the schema registry, letters are collected.", c.waiting);
     counter(d->metrics, "stepmill_dlq_unreadable_total", "Actions that could not be read.", (double)c.unreadable);
     gauge(d->metrics, "stepmill_dlq_lag_records", "Records that the index is behind; -1: not known.", (double)c.lag);
     if (d->tasks) {
@@ -197,7 +196,7 @@ static bool is_ready(struct dlq *d, struct buf *b)
 
     buf_printf(b, "{\"status\":\"%s\",\"dependencies\":{", ready ? "ready" : "unready");
     put_part(b, "kafka", c.connected, c.trouble);
-    put_part(b, "index", index, !d->made ? "not_made" : c.waiting ? c.waiting : d->caught_up ? NULL : "catching_up");
+    put_part(b, "index", index, !d->made ? "not_made" : c.waiting ? "schema_pending" : d->caught_up ? NULL : "catching_up");
     put_part(b, "engine", r.ready, r.trouble);
     put_part(b, "schema_registry", g.ready, g.ready ? NULL : g.error.code);
     buf_printf(b, "},\"lag\":%lld}", (long long)c.lag);
