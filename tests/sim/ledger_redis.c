@@ -139,9 +139,10 @@ void ledger_redis_acted(struct ledger *l, const struct redis_message *m)
         forget(t);
     if (m->op == CELLS_CLAIM && fine)
         check_claim(t, m);
-    if (m->op == CELLS_RECORD || m->op == CELLS_REDRIVE)
-        look(t, m->args[0], m->call, m->port->process);
-    if (m->op == CELLS_RECORD && t->fed.lost) /* what lay above the lost cells made way for another history */
+    if (m->op != CELLS_RECORD && m->op != CELLS_REDRIVE)
+        return;
+    look(t, m->args[0], m->call, m->port->process);
+    if (t->fed.lost) /* what lay above the lost cells made way for another history */
         forget_lost(t);
 }
 
