@@ -284,8 +284,8 @@ int64_t store_place(struct store *s, const char *topic, int32_t partition);
  * fold would give. At most `limit` at a time; *more: call again. Between batches. */
 MUST_CHECK struct error store_forget_before(struct store *s, const char *topic, int32_t partition, int64_t oldest_offset,
                                             size_t limit, bool *more);
-/* The same for actions, save those of letters that are still there. *cursor: 0 at the beginning; where it goes on. Jobs go when they
- * have ended and nothing is left of their own actions. */
+/* The same for actions, save those of letters that are still there. *cursor: 0 at the beginning; where it goes on. Jobs go when
+ * they have ended and nothing is left of their own actions. */
 MUST_CHECK struct error store_forget_actions(struct store *s, int32_t partition, int64_t oldest_offset, size_t limit,
                                              int64_t *cursor, bool *more);
 /* Once all is forgotten: groups without letters and actions, and counts that came to 0. */
