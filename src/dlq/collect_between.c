@@ -118,33 +118,66 @@ static void look_at_checks(struct reading *r)
     loop_notifier_post(c->notifier);
 }
 
-/* What retention took from the topics. */
-static struct error forget_old(struct reading *r)
+/* ---- What retention took from the topics; a piece at a time, so that records are folded meanwhile */
+
+static void begin_forgetting(struct reading *r)
 {
     size_t n = kafka_follow_count(r->follow);
-    struct error error = error_none();
-    bool forgot = false;
 
-    r->forget_ms = clock_mono_ms() + FORGET_MS;
     if (n != r->noldest) {
         free(r->oldest);
         r->oldest = calloc(n + 1, sizeof *r->oldest);
         r->noldest = r->oldest ? n : 0;
     }
-    for (size_t i = 0; i < r->noldest && !failed(error); i++) {
-        struct kafka_follow_part p = kafka_follow_part(r->follow, i);
-        int64_t oldest = 0, next, cursor = 0;
-        bool more = true, actions = strcmp(p.topic, r->actions_topic) == 0;
+    r->forgetting = true;
+    r->forgot = false;
+    r->forget_part = 0;
+    r->forget_to = -1;
+}
 
-        if (failed(kafka_follow_ends(r->follow, p.topic, p.partition, ASK_TIMEOUT_MS, &oldest, &next)) || oldest <= r->oldest[i])
-            continue;
-        while (more && !failed(error) && !atomic_load(&r->c->stop))
-            error = actions ? store_forget_actions(r->store, p.partition, oldest, FORGET_PIECE, &cursor, &more)
-                            : store_forget_before(r->store, p.topic, p.partition, oldest, FORGET_PIECE, &more);
-        r->oldest[i] = oldest;
-        forgot = true;
+static void next_part(struct reading *r)
+{
+    r->forget_part++;
+    r->forget_to = -1;
+}
+
+static struct error forget_piece(struct reading *r, struct kafka_follow_part p)
+{
+    bool more = false;
+    struct error error;
+
+    if (strcmp(p.topic, r->actions_topic) == 0)
+        error = store_forget_actions(r->store, p.partition, r->forget_to, FORGET_PIECE, &r->cursor, &more);
+    else
+        error = store_forget_before(r->store, p.topic, p.partition, r->forget_to, FORGET_PIECE, &r->cursor, &more);
+    r->forgot = true;
+    if (!failed(error) && !more) {
+        r->oldest[r->forget_part] = r->forget_to;
+        next_part(r);
     }
-    return forgot && !failed(error) ? store_forget_rest(r->store) : error;
+    return error;
+}
+
+static struct error forget_old(struct reading *r)
+{
+    struct kafka_follow_part p;
+    int64_t next;
+
+    if (!r->forgetting)
+        begin_forgetting(r);
+    if (r->forget_part >= r->noldest) {
+        r->forgetting = false;
+        r->forget_ms = clock_mono_ms() + FORGET_MS;
+        return r->forgot ? store_forget_rest(r->store) : error_none();
+    }
+    p = kafka_follow_part(r->follow, r->forget_part);
+    if (r->forget_to >= 0)
+        return forget_piece(r, p);
+    r->cursor = 0;
+    if (failed(kafka_follow_ends(r->follow, p.topic, p.partition, ASK_TIMEOUT_MS, &r->forget_to, &next)) ||
+        r->forget_to <= r->oldest[r->forget_part])
+        next_part(r);
+    return error_none();
 }
 
 struct error reading_between(struct reading *r)

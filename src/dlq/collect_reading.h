@@ -30,6 +30,9 @@ struct reading {
     int64_t retry_ms; /* then the actions that wait are tried again */
     int64_t *oldest;  /* by place of kafka_follow_part: what was forgotten up to */
     size_t noldest;
+    bool forgetting, forgot;   /* under way; something went */
+    size_t forget_part;        /* whose turn it is */
+    int64_t forget_to, cursor; /* its oldest offset, -1: not asked yet; where store_forget_… goes on */
 };
 
 /* collect_news.c */

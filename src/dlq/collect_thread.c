@@ -206,7 +206,8 @@ void *collect_thread(void *collect)
 
         r.forget_ms = clock_mono_ms() + FORGET_FIRST_MS;
         r.asked = 0;
-        r.waiting = r.held = false;
+        r.waiting = r.held = r.forgetting = false;
+        r.noldest = 0;
         if (!failed(error))
             error = read_on(&r);
         kafka_follow_close(r.follow);

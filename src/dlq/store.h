@@ -281,11 +281,12 @@ void store_abort(struct store *s);
 int64_t store_place(struct store *s, const char *topic, int32_t partition);
 
 /* Letters whose records the topic no longer holds (retention) go, and with them what was done to them: the index is what a new
- * fold would give. At most `limit` at a time; *more: call again. Between batches. */
+ * fold would give. A piece at a time, some 100 ms: at most `limit` go. *cursor: 0 at the beginning, then where it goes on; *more:
+ * call again. Between batches. */
 MUST_CHECK struct error store_forget_before(struct store *s, const char *topic, int32_t partition, int64_t oldest_offset,
-                                            size_t limit, bool *more);
-/* The same for actions, save those of letters that are still there. *cursor: 0 at the beginning; where it goes on. Jobs go when
- * they have ended and nothing is left of their own actions. */
+                                            size_t limit, int64_t *cursor, bool *more);
+/* The same for actions, save those of letters that are still there. Jobs go when they have ended and nothing is left of their own
+ * actions. */
 MUST_CHECK struct error store_forget_actions(struct store *s, int32_t partition, int64_t oldest_offset, size_t limit,
                                              int64_t *cursor, bool *more);
 /* Once all is forgotten: groups without letters and actions, and counts that came to 0. */

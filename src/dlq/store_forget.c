@@ -1,7 +1,12 @@
 /* Letters and actions whose records the topics no longer hold leave the index. */
 #include "store_parts.h"
 
-enum { PIECE_MAX = 1000 };
+enum { PIECE_MAX = 1000, WALK_MAX = 20000 };
+
+struct old {
+    int64_t num;
+    struct slice text; /* a letter's id, an action's job */
+};
 
 static void forget(struct store *s, struct slice id, int64_t num)
 {
@@ -30,31 +35,40 @@ static void forget(struct store *s, struct slice id, int64_t num)
     statement_run(st);
 }
 
-struct error store_forget_before(struct store *s, const char *topic, int32_t partition, int64_t oldest_offset, size_t limit,
-                                 bool *more)
+/* Walks on from *cursor, over so many rows that nothing waits long; `st` gives num, a text, and whether it goes. */
+static size_t find_old(struct store *s, struct statement *st, size_t limit, int64_t *cursor, struct old *old, bool *more)
 {
-    struct statement *st;
-    struct slice ids[PIECE_MAX];
-    int64_t nums[PIECE_MAX];
-    size_t n = 0;
+    size_t n = 0, seen = 0;
 
-    limit = limit < PIECE_MAX ? limit : PIECE_MAX;
-    store_begin(s);
-    st = database_prepare(s->db,
-                          "SELECT num, id FROM letters NOT INDEXED WHERE dlq_topic = ?1 AND dlq_partition = ?2 AND dlq_offset < "
-                          "?3 ORDER BY num LIMIT ?4");
-    statement_text(st, 1, slice_of(topic));
-    statement_int(st, 2, partition);
-    statement_int(st, 3, oldest_offset);
-    statement_int(st, 4, (int64_t)limit);
+    statement_int(st, 1, *cursor);
     while (n < limit && statement_step(st)) {
-        nums[n] = statement_int_at(st, 0);
-        ids[n++] = store_text(st, 1, s->arena);
+        seen++;
+        *cursor = statement_int_at(st, 0);
+        if (statement_int_at(st, 2))
+            old[n++] = (struct old){*cursor, store_text(st, 1, s->arena)};
     }
     statement_reset(st);
+    *more = n == limit || seen == WALK_MAX;
+    return n;
+}
+
+struct error store_forget_before(struct store *s, const char *topic, int32_t partition, int64_t oldest_offset, size_t limit,
+                                 int64_t *cursor, bool *more)
+{
+    struct old old[PIECE_MAX];
+    struct statement *st;
+    size_t n;
+
+    store_begin(s);
+    st = database_prepare(s->db, "SELECT num, id, dlq_topic = ?2 AND dlq_partition = ?3 AND dlq_offset < ?4 FROM letters NOT "
+                                 "INDEXED WHERE num > ?1 ORDER BY num LIMIT 20000");
+    _Static_assert(WALK_MAX == 20000, "the number above");
+    statement_text(st, 2, slice_of(topic));
+    statement_int(st, 3, partition);
+    statement_int(st, 4, oldest_offset);
+    n = find_old(s, st, limit < PIECE_MAX ? limit : PIECE_MAX, cursor, old, more);
     for (size_t i = 0; i < n; i++)
-        forget(s, ids[i], nums[i]);
-    *more = n == limit;
+        forget(s, old[i].text, old[i].num);
     return store_commit(s);
 }
 
@@ -79,36 +93,27 @@ static void forget_job(struct store *s, struct slice job)
 struct error store_forget_actions(struct store *s, int32_t partition, int64_t oldest_offset, size_t limit, int64_t *cursor,
                                   bool *more)
 {
+    struct old old[PIECE_MAX];
     struct statement *st;
-    struct slice jobs[PIECE_MAX];
-    int64_t nums[PIECE_MAX];
-    size_t n = 0;
+    size_t n;
 
-    limit = limit < PIECE_MAX ? limit : PIECE_MAX;
     store_begin(s);
     st = database_prepare(s->db,
-                          "SELECT num, job FROM actions WHERE num > ?1 AND partition = ?2 AND offset < ?3 AND (letter IS NULL "
-                          "OR NOT EXISTS (SELECT 1 FROM letters WHERE id = actions.letter)) ORDER BY num LIMIT ?4");
-    statement_int(st, 1, *cursor);
+                          "SELECT num, job, partition = ?2 AND offset < ?3 AND (letter IS NULL OR NOT EXISTS (SELECT 1 FROM "
+                          "letters WHERE id = actions.letter)) FROM actions NOT INDEXED WHERE num > ?1 ORDER BY num LIMIT "
+                          "20000");
+    _Static_assert(WALK_MAX == 20000, "the number above");
     statement_int(st, 2, partition);
     statement_int(st, 3, oldest_offset);
-    statement_int(st, 4, (int64_t)limit);
-    while (n < limit && statement_step(st)) {
-        nums[n] = statement_int_at(st, 0);
-        jobs[n++] = store_text(st, 1, s->arena);
-    }
-    statement_reset(st);
+    n = find_old(s, st, limit < PIECE_MAX ? limit : PIECE_MAX, cursor, old, more);
     st = database_prepare(s->db, "DELETE FROM actions WHERE num = ?1");
     for (size_t i = 0; i < n; i++) {
-        statement_int(st, 1, nums[i]);
+        statement_int(st, 1, old[i].num);
         statement_run(st);
     }
     for (size_t i = 0; i < n; i++)
-        if (jobs[i].at)
-            forget_job(s, jobs[i]);
-    *more = n == limit;
-    if (n)
-        *cursor = nums[n - 1];
+        if (old[i].text.at)
+            forget_job(s, old[i].text);
     return store_commit(s);
 }
 

@@ -4,6 +4,9 @@ import shutil
 import sqlite3
 import struct
 
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
 from letters import index, letter_headers, produce, wait_letters
 from places import REGISTRY, schema_text
 from processor import Processor, write_action
@@ -114,6 +117,30 @@ def test_actions_wait_for_the_registry_and_letters_do_not(make_world):
     registry.held.clear()
     wait_for("the note is folded", 30, lambda: index(second, "SELECT count(*), sum(notes) FROM letters") == [(102, 1)])
     second.ready()
+
+
+def test_what_the_topics_no_longer_hold_is_forgotten(world):
+    produce(twelve_causes(world, 3000))
+    name = f"{world.tasks_topic('search')}:0:{{}}".format
+    first = wait_letters(Processor(world), 3000)
+    gone, stays = [index(first, f"SELECT id FROM letters WHERE dlq_offset {x} LIMIT 1")[0][0] for x in ("< 400", ">= 400")]
+    for letter in (gone, stays, name("nowhere")):
+        write_action(world, kind="noted", letter=letter, detail="seen")
+    wait_for("the notes are folded", 30, lambda: index(first, "SELECT count(*) FROM actions") == [(3,)])
+    expected = index(first, "SELECT count(*) FROM letters WHERE dlq_offset >= 400")[0][0]
+    first.stop()
+    admin = AdminClient({"bootstrap.servers": world.broker})
+    ends = [TopicPartition(world.topic("dlq"), p, 400) for p in range(world.partitions)]
+    place = {r.partition: r.offset + 1 for r in world.reader("dlq.actions").all()}
+    ends += [TopicPartition(world.topic("dlq.actions"), p, end) for p, end in place.items()]
+    for deleted in admin.delete_records(ends).values():
+        deleted.result(30)
+    second = Processor(world)
+    wait_for("all of it is forgotten", 60, lambda: index(second, "SELECT count(*) FROM letters") == [(expected,)]
+             and index(second, "SELECT letter FROM actions") == [(stays,)])
+    wait_for("the counts follow", 10, lambda: index(second, "SELECT sum(n), min(n) > 0 FROM tallies WHERE kind = 0") == [(expected, 1)])
+    assert index(second, "SELECT count(*) FROM bytes") == [(expected,)]
+    assert len(second.api("GET", "/letters?agent=search&limit=5").json()["items"]) == 5
 
 
 def foreign(world, topic):

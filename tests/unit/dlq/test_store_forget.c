@@ -55,10 +55,11 @@ static struct store *filled(void)
 
 static void forget_letters(struct store *w, int32_t partition, int64_t oldest)
 {
+    int64_t cursor = 0;
     bool more = true;
 
     while (more)
-        assert_false(failed(store_forget_before(w, "dlq", partition, oldest, 1, &more)));
+        assert_false(failed(store_forget_before(w, "dlq", partition, oldest, 1, &cursor, &more)));
 }
 
 static void forget_actions(struct store *w, int32_t partition, int64_t oldest)
