@@ -8,6 +8,15 @@ from worker import wait_for
 
 FAILS = "[[fake: steps=2 tools=look fail@2=400]]"
 
+# Button, what is written into its dialog, what the letter is then, the record's kind.
+DEEDS = [("Acknowledge…", {"reason": "looked at"}, "acknowledged", "acknowledged"),
+         ("Assign…", {"assignee": "mira"}, "acknowledged", "assigned"),
+         ("Add note…", {"note": "see INC-4711"}, "acknowledged", "noted"),
+         ("Park…", {"reason": "until Monday"}, "parked", "parked"),
+         ("Unpark…", {}, "open", "unparked"),
+         ("Discard…", {"reason": "a test"}, "discarded", "discarded"),
+         ("Reopen…", {}, "open", "reopened")]
+
 
 @pytest.fixture(scope="module")
 def world(make_shared_world):
@@ -44,9 +53,7 @@ def act(page, button, fields):
 def test_what_is_done_to_a_letter_shows_and_is_kept(page, world, letters):
     letter = letters[0]
     page.open(f"letter/{letter}")
-    for button, fields, status, kind in (("Acknowledge…", {"reason": "looked at"}, "acknowledged", "acknowledged"), ("Assign…", {"assignee": "mira"}, "acknowledged", "assigned"),
-                                         ("Add note…", {"note": "see INC-4711"}, "acknowledged", "noted"), ("Park…", {"reason": "until Monday"}, "parked", "parked"),
-                                         ("Unpark…", {}, "open", "unparked"), ("Discard…", {"reason": "a test"}, "discarded", "discarded"), ("Reopen…", {}, "open", "reopened")):
+    for button, fields, status, kind in DEEDS:
         act(page, button, fields)
         page.wait(".head .badge", status)
         wait_action(world, kind, letter=letter)

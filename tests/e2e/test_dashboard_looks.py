@@ -1,4 +1,4 @@
-"""How the dashboard looks and what it lets in: axe-core and pictures of every view in both themes, keys alone, hostile letters, the content security policy."""
+"""How the dashboard looks and what it lets in: axe-core and pictures of every view, keys alone, hostile letters, its policy."""
 import json
 import time
 
@@ -15,10 +15,11 @@ from worker import wait_for
 
 DAY = 60
 VIEWS = ["overview", "letters", "groups", "redrives", "tasks", "history"]
-FAILS = ['[[fake: steps=3 tools=look content="I look it up first." fail@3=400]] Find the late invoices of customer 4711 and mail their sum to accounting.',
+FAILS = ['[[fake: steps=3 tools=look content="I look it up first." fail@3=400]] Find the late invoices of customer 4711.',
          '[[fake: steps=2 tools=look fail@2=context]] Summarize the complaint of customer 99.']
 MARK = "xss-was-run"
-HOSTILE = ["<script>document.title='xss-was-run'</script>", "<img src=x onerror=\"document.title='xss-was-run'\">", "\"><svg onload=document.title='xss-was-run'>",
+HOSTILE = ["<script>document.title='xss-was-run'</script>", "<img src=x onerror=\"document.title='xss-was-run'\">",
+           "\"><svg onload=document.title='xss-was-run'>",
            "javascript:document.title='xss-was-run'", "'-document.title='xss-was-run'-'", "{{constructor.constructor('document.title=1')()}}",
            "</td></table><iframe srcdoc=\"<script>parent.document.title='xss-was-run'</script>\">", "\u202egnp.exe \x1b[31m \x01 & &lt;b&gt;"]
 
@@ -61,7 +62,7 @@ def act(processor, **request):
     assert answer.status_code == 200, answer.text
 
 
-def look(page, name, found, within="body"):
+def look(page, name, found, within="html"):
     """In both themes: all rules once, those of colours again in the dark, for nothing else differs."""
     page.driver.execute_script("document.documentElement.dataset.theme = 'light'")
     found[name] = page.findings(within)
@@ -76,7 +77,8 @@ def test_no_serious_finding_of_axe_in_any_view_and_both_themes(page, letters, wo
     page.open()
     page.driver.get_log("browser")
     task = next(r.header("stepmill.task_id") for r in world.dlq.records if r.header("stepmill.id") == letters[0])
-    for name, parts in {**{v: [v] for v in VIEWS}, "letter": ["letter", letters[0]], "task": ["tasks", task], "no-such-letter": ["letter", "none"]}.items():
+    views = {**{v: [v] for v in VIEWS}, "letter": ["letter", letters[0]], "task": ["tasks", task], "no-such-letter": ["letter", "none"]}
+    for name, parts in views.items():
         page.go(*parts)
         page.wait("td, .facts, .empty")
         time.sleep(0.3)  # what is drawn after the data
@@ -94,6 +96,8 @@ def test_no_serious_finding_of_axe_in_any_view_and_both_themes(page, letters, wo
     look(page, "keys", found, "dialog")
     assert not any(found.values()), json.dumps(found, indent=1)
     assert not page.complaints()
+    page.driver.execute_script("document.querySelector('dialog').append(document.createElement('img'))")
+    assert page.findings("dialog", "image-alt"), "what is wrong would be found"
 
 
 def test_a_narrow_window(page, letters):
@@ -142,7 +146,8 @@ def test_by_keys_alone(page, letters, processor):
     assert page.focused().startswith("INPUT reason")
     for _ in range(20):  # Tab stays in the dialog
         page.keys(Keys.TAB)
-        assert page.driver.execute_script("return document.activeElement === document.body || document.querySelector('dialog').contains(document.activeElement)")
+        assert page.driver.execute_script(
+            "const e = document.activeElement; return e === document.body || document.querySelector('dialog').contains(e)")
     page.keys(Keys.ESCAPE)
     page.gone("dialog")
     assert not processor.api("GET", f"/actions?letter={letters[1]}&kind=job_requested").json()["items"]
@@ -169,8 +174,9 @@ def test_the_policy_is_strict_and_held(page, processor):
     page.driver.get_log("browser")
     said = page.driver.execute_script("try { document.body.innerHTML = '<b>x</b>'; return 'taken'; } catch (e) { return e.name; }")
     assert said == "TypeError"
-    page.driver.execute_script("const s = document.createElement('img'); s.src = 'http://127.0.0.1:1/x.png'; document.body.append(s); fetch('http://127.0.0.1:1/').catch(() => {})")
-    wait_for("both are refused", 10, lambda: len([c for c in page.complaints() if "Content Security Policy" in c]) >= 1)
+    page.driver.execute_script("new Image().src = 'http://127.0.0.1:1/x.png'; fetch('http://127.0.0.1:1/').catch(() => {})")
+    said = []
+    wait_for("both are refused", 10, lambda: said.extend(page.complaints()) or all(any(w in c for c in said) for w in ("img-src", "connect-src")))
 
 
 def hostile_letter(world, number, text):
@@ -193,7 +199,8 @@ def test_hostile_text_in_every_field_stays_text(driver, make_world):
     world = make_world()
     produce([hostile_letter(world, i, text) for i, text in enumerate(HOSTILE)])
     world.start()
-    task = new_task(f"[[fake: steps=2 tools=look content={json.dumps(HOSTILE[0])} tool_answer={json.dumps(HOSTILE[1])} fail@2=400]] {HOSTILE[2]}", session=HOSTILE[3][:100])
+    answers = f"content={json.dumps(HOSTILE[0])} tool_answer={json.dumps(HOSTILE[1])}"
+    task = new_task(f"[[fake: steps=2 tools=look {answers} fail@2=400]] {HOSTILE[2]}", session=HOSTILE[3])
     world.submit(task)
     world.dlq.until(len(HOSTILE) + 1)
     processor = known(Processor(world), len(HOSTILE) + 1)
