@@ -6,7 +6,7 @@ import { go, link, list } from "./route.js";
 
 const FIELDS = ["class", "agent", "group", "topic", "dlq_topic", "code", "stage", "family", "task_id", "session_id", "assigned", "job"];
 const TIMES = [["", "any time"], ["15m", "15 minutes"], ["1h", "hour"], ["24h", "day"], ["7d", "week"], ["30d", "month"]];
-const COUNT_TO = 10000, PAGE = 100;
+const COUNT_TO = 10000, PAGE = 50;
 
 /* Without a status in the URL: what is unfinished; status=all: every one. */
 function statuses(state) {
