@@ -98,9 +98,9 @@ struct cells *cells_new(struct redis *r, const struct log *log, const struct cel
 void cells_free(struct cells *c);
 
 /* LOADING: all that is stored of a task and its session. Raises `starts` unless the task is done or this process was the last to
- * load it (asked again after an outage; another record that names the task). A caller that raised it and then does not run the
- * task (a duplicate) must let it stand back. Answers OK: cells (all), done, cancel, starts, raised, messages, session_tokens,
- * now_ms. */
+ * load it (asked again after an outage; another record that names the task) or the task will wait for its turn (waits_above). A
+ * caller that raised it and then does not run the task (a duplicate) must let it stand back. Answers OK: cells (all), done,
+ * cancel, starts, raised, messages, session_tokens, now_ms. */
 struct cells_load {
     struct slice task_id, session_id;
     int64_t waits_above; /* with more starts than these it waits for a turn of its own, so this one is no further; 0: its turn */

@@ -126,12 +126,13 @@ static void drop_old(struct kafka_source *s, const rd_kafka_topic_partition_list
         if (added(p)) {
             rd_kafka_topic_partition_list_add(gone, name, p->number);
             s->scratch[n++] = (struct kafka_partition){name, p->number};
-        } else if (p->state != PART_PENDING) {
-            continue;
         }
-        source_part_enter(s, p, names(revoked, name, p) ? PART_NONE : PART_PENDING);
-        if (p->state == PART_PENDING)
+        if (names(revoked, name, p)) { /* a stopped one too: it must not be asked for again */
+            source_part_enter(s, p, PART_NONE);
+        } else if (added(p) || p->state == PART_PENDING) {
+            source_part_enter(s, p, PART_PENDING);
             ask(s, name, p);
+        }
     }
     if (n)
         log_warn(s->opaque.log, "kafka.generation_missed", LOG_INT("generation", s->generation), LOG_INT("partitions", n),

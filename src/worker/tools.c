@@ -386,12 +386,12 @@ void task_act(struct task *t, const struct decision *d)
             continue;
         if (run->state == RUN_HELD)
             claim(t, run);
-        else if (worker_may_call(w, t) && task_missed_a_stop(t))
-            task_save(t);
-        else if (worker_may_call(w, t))
-            begin(t, run);
-        else
+        else if (!worker_may_call(w, t))
             pause_run(t, run, now + 1000);
+        else if (task_missed_a_stop(t))
+            task_save(t);
+        else
+            begin(t, run);
     }
     task_arm(t);
     if (t->state == TASK_ACTING && (task_has_unsaved(t) || !history_group_open(&t->history)))
