@@ -198,7 +198,7 @@ static void on_acted(void *ctx, uint64_t ticket, struct error e)
 
     (void)ticket;
     c->acting = 0;
-    if (failed(e) && strcmp(e.code, "not_folded") != 0) {
+    if (!redrives_written(e)) {
         api_fail(c, e);
         return;
     }

@@ -173,7 +173,7 @@ static void on_recorded(void *ctx, uint64_t ticket, struct error e)
 
     (void)ticket;
     c->acting = 0;
-    if (failed(e) && strcmp(e.code, "not_folded") != 0)
+    if (!redrives_written(e))
         api_fail(c, e);
     else
         api_ask(c, ASK_INDEX, run_page, send_page);

@@ -18,7 +18,7 @@ static void on_job(void *ctx, uint64_t ticket, struct error e)
 
     (void)ticket;
     c->acting = 0;
-    if (failed(e) && strcmp(e.code, "not_folded") != 0)
+    if (!redrives_written(e))
         api_fail(c, e);
     else
         api_send_job(c, !failed(e));
@@ -206,7 +206,7 @@ static void on_edited(void *ctx, uint64_t ticket, struct error e, const char *de
         api_problem(c, 404, e.code, e.text);
         return;
     }
-    if (failed(e) && strcmp(e.code, "not_folded") != 0) {
+    if (!redrives_written(e)) {
         if ((e.class == CLASS_REJECTED || e.class == CLASS_POISON) && detail && *detail)
             api_problem(c, 422, e.code, detail);
         else

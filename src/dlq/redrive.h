@@ -11,6 +11,8 @@
 #ifndef DLQ_REDRIVE_H
 #define DLQ_REDRIVE_H
 
+#include <string.h>
+
 #include "ask.h"
 #include "collect.h"
 #include "stepmill/action.h"
@@ -64,6 +66,8 @@ enum { REDRIVES_ACT_MAX = 500, REDRIVES_ACT_MS = 10000 };
 /* None: written, and the index shows it. wait not_folded: it is written or will be, but the index does not show it yet (202).
  * wait not_ready: nothing was written, nothing will be (503). rejected action_too_large. internal out_of_memory. */
 typedef void redrives_done(void *ctx, uint64_t ticket, struct error error);
+/* Written, whether the index shows it yet or not. */
+static inline bool redrives_written(struct error error) { return !failed(error) || strcmp(error.code, "not_folded") == 0; }
 
 /* Writes 1 to REDRIVES_ACT_MAX actions, all in one transaction; copied. Each needs id, at_ms, kind, actor, actor_kind; nothing
  * else is checked here. A job begins by a job_requested (job: its id; letters or filter; cap, rate, canary, from_start), and is

@@ -62,3 +62,11 @@ def known(processor, count):
     processor.engine()
     wait_for(f"{count} letters are known", 90, lambda: processor.metric("stepmill_dlq_letters") >= count)
     return processor
+
+
+def busy_world(make_shared_world, count):
+    """A world of these agents with a day's letters and a worker."""
+    world = make_shared_world(agents={agent: {} for agent in AGENTS})
+    put_day(world, count)
+    world.start()
+    return world

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from browser import Page
-from estate import AGENTS, known, letters_of_worker, put_day
+from estate import busy_world, known, letters_of_worker
 
 from processor import Processor, actions_of, wait_action
 from services import free_port
@@ -25,10 +25,7 @@ def tokens_file(world):
 
 @pytest.fixture(scope="module")
 def world(make_shared_world):
-    world = make_shared_world(agents={agent: {} for agent in AGENTS})
-    put_day(world, DAY)
-    world.start()
-    return world
+    return busy_world(make_shared_world, DAY)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import time
 import pytest
 import requests
 from browser import Page
-from estate import AGENTS, known, letters_of_worker, put_day
+from estate import busy_world, known, letters_of_worker
 from selenium.webdriver.common.keys import Keys
 
 from letters import letter_headers, produce
@@ -26,10 +26,7 @@ HOSTILE = ["<script>document.title='xss-was-run'</script>", "<img src=x onerror=
 
 @pytest.fixture(scope="module")
 def world(make_shared_world):
-    world = make_shared_world(agents={agent: {} for agent in AGENTS})
-    put_day(world, DAY)
-    world.start()
-    return world
+    return busy_world(make_shared_world, DAY)
 
 
 @pytest.fixture(scope="module")
