@@ -34,7 +34,7 @@ struct registry_options {
 
 /* The loop, client and log outlive it. Errors: those of http_endpoint_new (config), config registry_credentials, internal. */
 MUST_CHECK struct error registry_new(const struct registry_options *options, struct registry **out);
-/* Waiters are not called any more. Must come before http_client_free. NULL is fine. */
+/* Waiters are not called any more; the loop is not turned. Must come before http_client_free. NULL is fine. */
 void registry_free(struct registry *r);
 
 /* Ids to write with: which id our embedded schema has under this subject ("agent.results-value"). Asked at once and again until

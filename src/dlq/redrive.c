@@ -44,7 +44,7 @@ static void reached(void *ctx)
             step_end(r, r->refused ? AGAIN_MS : 0);
     }
     r->refused = 0;
-    if (first) {
+    if (first && !r->stopping) {
         log_info(r->o.log, "dlq.engine_ready", LOG_TEXT("transactional_id", r->transactional_id));
         for (int kind = 0; kind < WORK_KINDS; kind++)
             work_due(r, (enum work_kind)kind, 0);

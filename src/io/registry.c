@@ -83,16 +83,12 @@ struct error registry_new(const struct registry_options *options, struct registr
     return error_none();
 }
 
-/* Completions of requests under way come from http_client_free or later turns and look at `closing`, so the struct is freed with
- * the last: the endpoint's requests are ended here, in turns of the loop. */
 void registry_free(struct registry *r)
 {
     if (!r)
         return;
-    r->closing = true;
+    registry_forget_requests(r);
     http_endpoint_free(r->endpoint);
-    while (r->running)
-        loop_turn(r->loop, true);
     for (size_t i = 0; i < r->nsubjects; i++) {
         loop_timer_cancel(&r->subjects[i]->timer);
         free(r->subjects[i]->name);

@@ -8,9 +8,10 @@
 
 enum { BEGIN = 4096 }; /* of an answer: its first members */
 
-/* Lives from http_send to its completion. */
+/* Lives from http_send to its completion, which may come when the registry is gone. */
 struct request {
-    struct registry *registry;
+    struct list_node node;
+    struct registry *registry; /* NULL: gone */
     const char *method;
     struct buf path, body;
     struct slice body_part;
@@ -61,10 +62,8 @@ static bool is_too_large(const struct http_answer *a)
            memmem(a->body.at, begin, "\"schema\"", 8);
 }
 
-static void answered(void *ctx, const struct http_answer *a)
+static void tell(struct request *q, const struct http_answer *a)
 {
-    struct request *q = ctx;
-    struct registry *r = q->registry;
     struct registry_reply reply = {.status = a->status, .too_large = is_too_large(a)};
     const char *words;
     char text[512];
@@ -82,10 +81,17 @@ static void answered(void *ctx, const struct http_answer *a)
              : words          ? words
                               : "");
     reply.text = text;
-    r->running--;
-    if (!r->closing)
-        q->done(q->ctx, &reply);
+    list_remove(&q->node);
+    q->done(q->ctx, &reply);
     json_decref(reply.body);
+}
+
+static void answered(void *ctx, const struct http_answer *a)
+{
+    struct request *q = ctx;
+
+    if (q->registry)
+        tell(q, a);
     buf_free(&q->path);
     buf_free(&q->body);
     free(q);
@@ -107,7 +113,7 @@ void registry_ask(struct registry *r, const char *method, struct buf *path, stru
     }
     if (r->authorization)
         headers[n++] = (struct http_header){SLICE("Authorization"), slice_of(r->authorization)};
-    r->running++;
+    list_append(&r->requests, &q->node);
     http_send(r->endpoint, &(struct http_request){.method = method,
                                                   .path = buf_slice(&q->path),
                                                   .headers = headers,
@@ -118,4 +124,12 @@ void registry_ask(struct registry *r, const char *method, struct buf *path, stru
                                                   .max_body = r->longest_answer,
                                                   .done = answered,
                                                   .ctx = q});
+}
+
+void registry_forget_requests(struct registry *r)
+{
+    struct list_node *n;
+
+    while ((n = list_take_first(&r->requests)))
+        list_entry(n, struct request, node)->registry = NULL;
 }

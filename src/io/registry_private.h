@@ -77,12 +77,13 @@ struct registry {
     uint64_t last_waiter, seed;
     struct error error;
     char detail[512];
-    size_t running; /* requests under way */
-    bool closing;
+    struct list requests; /* under way */
 };
 
 /* Sends; `body` NULL for GET. The callback comes once, later; not after registry_free. */
 void registry_ask(struct registry *r, const char *method, struct buf *path, struct buf *body, registry_reply_fn *done, void *ctx);
+/* No callback comes any more. */
+void registry_forget_requests(struct registry *r);
 /* "/subjects/<name>" and what follows, percent-encoded. */
 void registry_put_subject(struct buf *path, const char *subject, const char *rest);
 /* {"schema":"<text>"} */

@@ -1,4 +1,6 @@
 """The engine beside our own letters: it holds back while an agent fails, serves other systems' letters, and is one of its name."""
+import time
+
 import requests
 
 from letters import produce
@@ -73,3 +75,12 @@ def test_of_two_with_one_name_one_is_left(world):
     notes = [a["detail"] for a in actions_of(world, "noted")]
     assert accepted <= set(notes) and len(notes) == len(set(notes))
     left.stop()
+
+
+def test_it_may_be_stopped_while_it_starts(world):
+    """Between the writer's beginning and the index's end the alerts were started that the signal had freed."""
+    for moment in range(10):
+        processor = Processor(world)
+        processor.wait_log("kafka.txn.ready")
+        time.sleep(moment * 0.025)
+        processor.stop()
