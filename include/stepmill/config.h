@@ -81,6 +81,12 @@ struct config_http {
 
 enum config_api { CONFIG_API_OPENAI };
 
+/* US dollars for a million tokens. */
+struct config_price {
+    bool known;
+    double prompt, completion;
+};
+
 struct config_model {
     const char *name;
     enum config_api api;
@@ -93,6 +99,7 @@ struct config_model {
     int64_t seed;
     int32_t max_tokens;
     struct slice extra; /* members of the request body, e.g. {"top_p":0.9}: one JSON object, validated; absent = none */
+    struct config_price price;
     const char *ca_file;
     int32_t max_connections;
 };

@@ -32,7 +32,28 @@ static void put_task(struct buf *b, const struct task_row *t, bool masked)
     buf_put_byte(b, '}');
 }
 
-static void put_step(struct buf *b, const struct task_step *s, bool masked)
+/* In US dollars, at the prices that the configuration names now; below 0: it names none. */
+static double cost_of(const struct config *config, const struct task_step *s)
+{
+    for (size_t i = 0; s->entry.at && i < config->nmodels; i++) {
+        const struct config_model *m = &config->models[i];
+
+        if (m->price.known && slice_is(s->entry, m->name))
+            return ((double)s->prompt_tokens * m->price.prompt + (double)s->completion_tokens * m->price.completion) / 1e6;
+    }
+    return -1;
+}
+
+static void put_cost(struct buf *b, double cost)
+{
+    put_name(b, "cost_usd");
+    if (cost < 0)
+        buf_put_text(b, "null");
+    else
+        buf_printf(b, "%.9g", cost);
+}
+
+static void put_step(struct buf *b, const struct task_step *s, double cost, bool masked)
 {
     put_begin(b, '{');
     put_int(b, "seq", s->seq);
@@ -44,6 +65,7 @@ static void put_step(struct buf *b, const struct task_step *s, bool masked)
     put_flag(b, "text_cut", s->text_cut);
     put_int(b, "prompt_tokens", s->prompt_tokens);
     put_int(b, "completion_tokens", s->completion_tokens);
+    put_cost(b, cost);
     put_int(b, "duration_ms", s->duration_ms);
     put_int(b, "attempts", s->attempts);
     put_int(b, "calls", s->calls);
@@ -82,6 +104,23 @@ void begin_tasks(struct api_call *c, struct http_server_call *http)
         api_ask(c, ASK_INDEX, run_tasks, api_send_body);
 }
 
+static void put_steps(struct buf *b, const struct api_call *c, const struct task_steps *steps)
+{
+    double sum = -1;
+
+    put_name(b, "steps");
+    buf_put_byte(b, '[');
+    for (size_t i = 0; i < steps->n; i++) {
+        double cost = cost_of(c->api->config, &steps->at[i]);
+
+        put_step(b, &steps->at[i], cost, c->masked);
+        if (cost >= 0)
+            sum = (sum < 0 ? 0 : sum) + cost;
+    }
+    buf_put_byte(b, ']');
+    put_cost(b, sum);
+}
+
 static struct error run_task(struct ask_place *place, void *question, struct answer *a)
 {
     struct api_call *c = api_asker(question);
@@ -104,11 +143,7 @@ static struct error run_task(struct ask_place *place, void *question, struct ans
         return e;
     buf_put_text(&a->body, "{\"task\":");
     put_task(&a->body, &task, c->masked);
-    put_name(&a->body, "steps");
-    buf_put_byte(&a->body, '[');
-    for (size_t i = 0; i < steps.n; i++)
-        put_step(&a->body, &steps.at[i], c->masked);
-    buf_put_byte(&a->body, ']');
+    put_steps(&a->body, c, &steps);
     put_name(&a->body, "letters");
     buf_put_byte(&a->body, '[');
     for (size_t i = 0; i < letters.n; i++)

@@ -90,7 +90,7 @@ static void tell_change(void *ctx, const char *path, bool reloadable)
 {
     struct dlq *d = ctx;
 
-    if (strncmp(path, "dlq.", 4) != 0 && strncmp(path, "log.", 4) != 0)
+    if (strncmp(path, "dlq.", 4) != 0 && strncmp(path, "log.", 4) != 0 && !strstr(path, ".price."))
         return;
     if (reloadable)
         log_info(d->log, "config.changed", LOG_TEXT("option", path));

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { VERSION = 1, BATCH_MEMORY = 128 * 1024 * 1024, TEXT_KEPT = 4096, PROMPT_KEPT = 200, NAME_KEPT = 200 };
+enum { VERSION = 2, BATCH_MEMORY = 128 * 1024 * 1024, TEXT_KEPT = 4096, PROMPT_KEPT = 200, NAME_KEPT = 200 };
 
 static const char schema[] =
     "CREATE TABLE tasks (task_id TEXT PRIMARY KEY, num INT NOT NULL, session_id TEXT, agent TEXT, parent TEXT, trace_id TEXT, "
@@ -21,7 +21,7 @@ static const char schema[] =
     "name "
     "TEXT, outcome TEXT, text TEXT, text_cut INT, prompt_tokens INT, completion_tokens INT, duration_ms INT, attempts INT, calls "
     "INT, "
-    "span_id TEXT, redrives INT, PRIMARY KEY (task_id, seq)) WITHOUT ROWID;"
+    "span_id TEXT, redrives INT, entry TEXT, PRIMARY KEY (task_id, seq)) WITHOUT ROWID;"
     "CREATE TABLE places (topic TEXT, partition INT, next INT NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT ROWID;";
 
 /* ---- Connections */
@@ -78,8 +78,8 @@ static struct error make_tables(struct tasks *t, char *detail, size_t room)
         return error;
     database_run(t->db, "BEGIN IMMEDIATE");
     database_run(t->db, schema);
-    database_run(t->db, "PRAGMA user_version = 1");
-    _Static_assert(VERSION == 1, "the number above");
+    database_run(t->db, "PRAGMA user_version = 2");
+    _Static_assert(VERSION == 2, "the number above");
     database_run(t->db, "COMMIT");
     return database_error(t->db);
 }
@@ -138,7 +138,7 @@ void tasks_close(struct tasks *t)
 
 /* What a step shows, out of the body of its event. */
 struct shown {
-    struct slice name, outcome, text;
+    struct slice name, outcome, text, entry;
     int64_t prompt_tokens, completion_tokens, duration_ms;
     size_t attempts, calls;
     int32_t redrives; /* -1: it tells none */
@@ -162,6 +162,7 @@ static struct shown show(const struct event *e)
         return (struct shown){m->model,
                               slice_of(finishes[m->finish]),
                               m->content,
+                              m->model_entry,
                               m->prompt_tokens,
                               m->completion_tokens,
                               m->duration_ms,
@@ -169,8 +170,12 @@ static struct shown show(const struct event *e)
                               m->ncalls,
                               -1};
     case EVENT_TOOL_ANSWERED:
-        return (struct shown){t->name, slice_of(tool_outcome_name(t->outcome)), t->content, 0, 0, t->duration_ms, t->nattempts, 0,
-                              -1};
+        return (struct shown){.name = t->name,
+                              .outcome = slice_of(tool_outcome_name(t->outcome)),
+                              .text = t->content,
+                              .duration_ms = t->duration_ms,
+                              .attempts = t->nattempts,
+                              .redrives = -1};
     case EVENT_COMPLETED:
         return (struct shown){.name = e->completed.error, .text = e->completed.output, .redrives = -1};
     case EVENT_FAILED:
@@ -196,13 +201,13 @@ static void put_step(struct tasks *t, const struct event *e, const struct kafka_
 {
     struct statement *st = database_prepare(
         t->db, "INSERT INTO steps (task_id, seq, kind, at_ms, topic, partition, offset, name, outcome, text, text_cut, "
-               "prompt_tokens, completion_tokens, duration_ms, attempts, calls, span_id, redrives) VALUES (?1, ?2, ?3, "
-               "?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) ON CONFLICT (task_id, seq) DO "
+               "prompt_tokens, completion_tokens, duration_ms, attempts, calls, span_id, redrives, entry) VALUES (?1, ?2, "
+               "?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19) ON CONFLICT (task_id, seq) DO "
                "UPDATE SET kind = excluded.kind, at_ms = excluded.at_ms, topic = excluded.topic, partition = "
                "excluded.partition, offset = excluded.offset, name = excluded.name, outcome = excluded.outcome, text = "
                "excluded.text, text_cut = excluded.text_cut, prompt_tokens = excluded.prompt_tokens, completion_tokens "
                "= excluded.completion_tokens, duration_ms = excluded.duration_ms, attempts = excluded.attempts, calls "
-               "= excluded.calls, span_id = excluded.span_id, redrives = excluded.redrives WHERE excluded.at_ms > "
+               "= excluded.calls, span_id = excluded.span_id, redrives = excluded.redrives, entry = excluded.entry WHERE excluded.at_ms > "
                "at_ms"); /* the same event again changes nothing */
     struct shown s = show(e);
     struct slice text = utf8_cut(s.text, TEXT_KEPT);
@@ -225,6 +230,7 @@ static void put_step(struct tasks *t, const struct event *e, const struct kafka_
     statement_int(st, 16, (int64_t)s.calls);
     statement_text(st, 17, e->span_id);
     statement_int(st, 18, s.redrives);
+    statement_text(st, 19, s.entry.len ? s.entry : (struct slice){NULL, 0});
     statement_run(st);
 }
 

@@ -54,7 +54,7 @@ struct task_step {
     bool text_cut;
     int64_t prompt_tokens, completion_tokens, duration_ms; /* 0 where it has none */
     int32_t attempts, calls;                               /* failed attempts before it; tool calls it asks for */
-    struct slice span_id;
+    struct slice span_id, entry;                           /* entry: the model's name in the configuration; absent: no model */
 };
 
 struct task_steps {

@@ -110,7 +110,7 @@ struct error tasks_steps(struct tasks *t, struct slice task_id, struct arena *ar
 {
     struct statement *st =
         database_prepare(t->db, "SELECT seq, kind, at_ms, topic, partition, offset, name, outcome, text, text_cut, "
-                                "prompt_tokens, completion_tokens, duration_ms, attempts, calls, span_id FROM steps "
+                                "prompt_tokens, completion_tokens, duration_ms, attempts, calls, span_id, entry FROM steps "
                                 "WHERE task_id = ?1 ORDER BY seq LIMIT 1000");
     struct task_step *rows = arena_alloc(arena, STEPS_MAX * sizeof *rows);
     size_t n = 0;
@@ -132,7 +132,8 @@ struct error tasks_steps(struct tasks *t, struct slice task_id, struct arena *ar
                                        .duration_ms = statement_int_at(st, 12),
                                        .attempts = (int32_t)statement_int_at(st, 13),
                                        .calls = (int32_t)statement_int_at(st, 14),
-                                       .span_id = text(st, 15, arena)};
+                                       .span_id = text(st, 15, arena),
+                                       .entry = text(st, 16, arena)};
     statement_reset(st);
     *steps = (struct task_steps){rows, n};
     return outcome(t, arena);

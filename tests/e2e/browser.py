@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from selenium import webdriver
 from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.support.select import Select
 
 from places import BUILD
@@ -72,6 +73,12 @@ class Page:
             self.shot("failed")
             raise AssertionError(f"{e}; there: {self.texts(css)[:20]}; notices: {self.texts('.notice, [role=alert]')}") from None
 
+    def read(self, css, what="textContent"):
+        """A property or attribute of the first that fits, as soon as there is one; read at once, like texts."""
+        found = wait_for(css, 20, lambda: self.driver.execute_script(
+            "const [css, what] = arguments, e = document.querySelector(css); return e && [what in e ? e[what] : e.getAttribute(what)]", css, what))
+        return found[0]
+
     def gone(self, css):
         wait_for(f"no {css}", 20, lambda: not self.all(css))
 
@@ -98,7 +105,7 @@ class Page:
     def keys(self, *keys):
         """To whatever has the focus."""
         for key in keys:
-            self.driver.switch_to.active_element.send_keys(key)
+            ActionChains(self.driver).send_keys(key).perform()
 
     def write(self, css, text):
         field = self.wait(css)
@@ -115,7 +122,8 @@ class Page:
 
     def theme(self, name):
         """As its button does it: auto, light, dark."""
-        wait_for(f"the theme {name}", 10, lambda: self.wait("#theme").text == f"theme: {name}" or self.wait("#theme").click())
+        while self.texts("#theme") != [f"theme: {name}"]:
+            self.click("#theme")
 
     def shot(self, name):
         self.driver.save_screenshot(str(SHOTS / f"{name}.png"))

@@ -66,7 +66,7 @@ def known(processor, count):
 
 def busy_world(make_shared_world, count):
     """A world of these agents with a day's letters and a worker."""
-    world = make_shared_world(agents={agent: {} for agent in AGENTS})
+    world = make_shared_world(agents={agent: {} for agent in AGENTS}, models={"primary": {"price": {"prompt": 2.5, "completion": 10}}})
     put_day(world, count)
     world.start()
     return world

@@ -5,6 +5,7 @@ import json
 import pytest
 from browser import Page
 from estate import busy_world, known, letters_of_worker
+from selenium.webdriver.common.keys import Keys
 
 from processor import Processor, actions_of, wait_action
 from services import free_port
@@ -63,10 +64,45 @@ def test_filter_open_reload_and_back(page):
     page.wait(".message", "look_up_invoice: connection refused")
     page.driver.back()
     wait_for("the same list again", 10, lambda: page.ids() == ids)
-    assert page.wait("input[type=search]").get_attribute("value") == "invoice connection"
-    assert page.wait("select[aria-label='Failed within']").get_attribute("value") == "24h"
+    assert page.read("input[type=search]", "value") == "invoice connection"
+    assert page.read("select[aria-label='Failed within']", "value") == "24h"
     page.driver.refresh()
     wait_for("the same list after a reload", 10, lambda: page.ids() == ids)
+
+
+def test_who_is_quicker_than_the_search_is_not_taken_back(page):
+    """Words, Enter, and the first row opened at once: what still waited to search for the words took the reader back to the list."""
+    page.open("letters")
+    page.wait("tr[data-id]")
+    page.driver.execute_async_script("""
+        const done = arguments[0], search = document.querySelector("input[type=search]");
+        search.focus();
+        search.value = "connection refused";
+        search.dispatchEvent(new Event("input"));
+        search.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+        const look = () => {
+            const row = document.activeElement.closest("tr[data-id] a.open");
+            if (!row) return setTimeout(look, 0);
+            row.click();
+            return setTimeout(done, 700);
+        };
+        look();""")
+    assert "#/letter/" in page.driver.current_url
+    page.wait(".message", "connection refused")
+
+
+@pytest.mark.parametrize("view,label", [("letters", "Search letters"), ("groups", "Search causes"), ("tasks", "Session id")])
+def test_who_types_with_pauses_is_not_disturbed(page, view, label):
+    """The view follows the words so far, and the next ones go where the last ones went."""
+    field = f"input[aria-label='{label}']"
+    page.open(view)
+    page.wait(field).send_keys("inv")
+    wait_for("the words are in the URL", 10, lambda: "=inv" in page.driver.current_url)
+    page.keys("oice", Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    wait_for("the rest too", 10, lambda: "=invoice" in page.driver.current_url)
+    page.keys("-")
+    wait_for("and what was put between", 10, lambda: "=invoi-ce" in page.driver.current_url)
+    assert page.read(field, "value") == "invoi-ce"
 
 
 def test_a_letter_is_redriven_and_its_end_appears_by_itself(page, world, processor):
@@ -87,6 +123,7 @@ def test_a_letter_is_redriven_and_its_end_appears_by_itself(page, world, process
     page.gone("dialog")
     page.wait(".head .badge", "resolved")
     page.wait(".steps li", "at last")
+    page.wait(".steps .cost", "$0.000")
     page.wait(".history li", "the model is back")
     assert page.driver.execute_script("return window.same")
     redriven, = actions_of(world, "redriven", letter=letter)
@@ -95,8 +132,8 @@ def test_a_letter_is_redriven_and_its_end_appears_by_itself(page, world, process
 
 def test_a_group_is_redriven_with_pause_and_resume(page, world, processor):
     page.open("groups")
-    group = page.wait("tr[data-group]").get_attribute("data-group")
-    unfinished = int(page.wait(f"tr[data-group='{group}'] b").text)
+    group = page.read("tr[data-group]", "data-group")
+    unfinished = int(page.read(f"tr[data-group='{group}'] b"))
     page.press("Redrive…", f"tr[data-group='{group}']")
     page.wait("dialog .dry", f"{unfinished} of {unfinished} would be sent")
     page.write("dialog input[name=cap]", "8")

@@ -72,7 +72,8 @@ def test_a_task_is_edited_and_goes_as_a_new_one(page, world, letters):
     page.write("dialog [name=reason]", "a typo")
     page.click("dialog footer button.main")
     page.gone("dialog")
-    new = page.wait(".notice", "Sent as task").text.split()[3].rstrip(".")
+    page.wait(".notice", "Sent as task")
+    new = next(text for text in page.texts(".notice span") if "Sent as task" in text).split()[3].rstrip(".")
     assert world.result_of(new)["output"] == "mended"
     page.wait(".head .badge", "resolved")
     page.go("tasks", new)
@@ -89,7 +90,7 @@ def test_a_task_is_edited_and_goes_as_a_new_one(page, world, letters):
 
 def test_a_group_is_resolved_and_its_end_is_seen(page, world, letters):
     page.open("groups")
-    group = page.wait("tr[data-group]").get_attribute("data-group")
+    group = page.read("tr[data-group]", "data-group")
     page.press("Resolve…", f"tr[data-group='{group}']")
     page.write("dialog [name=reason]", "released")
     page.click("dialog footer button.main")

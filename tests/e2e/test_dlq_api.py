@@ -21,7 +21,7 @@ numbers = itertools.count(0, 100)  # letters of each test have numbers of their 
 
 @pytest.fixture(scope="module")
 def place(make_shared_world):
-    world = make_shared_world()
+    world = make_shared_world(models={"primary": {"price": {"prompt": 2.5, "completion": 10}}})
     world.start()
     return Processor(world, value_max="2KiB", trace_url="https://traces.example/{trace_id}").engine()
 
@@ -147,6 +147,10 @@ def test_the_view_of_a_task(place):
     view = wait_for("its letter", 30, lambda: (v := get(place, f"/tasks/{task['task_id']}"))["letters"] and v)
     assert [s["kind"] for s in view["steps"]] == ["TaskStarted", "ModelAnswered", "ToolAnswered", "ModelAnswered", "ToolAnswered", "TaskFailed"]
     assert view["steps"][1]["prompt_tokens"] > 0 and view["task"]["tool_calls"] == 2 and view["task"]["prompt"] == task["prompt"]
+    assert [s["cost_usd"] for s in view["steps"]] == [None, *(
+        pytest.approx((s["prompt_tokens"] * 2.5 + s["completion_tokens"] * 10) / 1e6) if s["kind"] == "ModelAnswered" else None
+        for s in view["steps"][1:])], "at the configuration's prices"
+    assert 0 < view["cost_usd"] == pytest.approx(sum(s["cost_usd"] or 0 for s in view["steps"]))
     assert get(place, "/tasks", session_id=task["session_id"])["items"][0]["task_id"] == task["task_id"]
     assert get(place, "/tasks/no-such-task", 404)["code"] == "not_found"
 

@@ -1,4 +1,8 @@
 """The engine beside our own letters: it holds back while an agent fails, serves other systems' letters, and is one of its name."""
+import concurrent.futures
+import itertools
+import random
+import socket
 import time
 
 import requests
@@ -6,7 +10,7 @@ import requests
 from letters import produce
 from processor import Processor, actions_of, request_job, wait_action
 from records import new_task
-from test_dlq_redrive import put_letters
+from test_dlq_redrive import put_letters, sent_letters
 from worker import wait_for
 
 
@@ -84,3 +88,38 @@ def test_it_may_be_stopped_while_it_starts(world):
         processor.wait_log("kafka.txn.ready")
         time.sleep(moment * 0.025)
         processor.stop()
+
+
+def keep_asking(port, number):
+    """All sorts of questions until nobody answers; returns what is no answer to them."""
+    gets = ("/letters?text=answer", "/groups", "/overview?from=1h", "/redrives", "/tasks", "/letters?agent=search", "/events")
+    asked = [*(("GET", path, None) for path in gets), ("POST", "/redrives/dry-run", {"filter": {"agent": "search"}}),
+             ("POST", "/exports", {"filter": {"agent": "search"}, "format": "csv", "reason": "e2e"})]
+    for i in itertools.count(number):
+        method, path, body = asked[i % len(asked)]
+        try:
+            answer = requests.request(method, f"http://127.0.0.1:{port}/api/v1{path}", json=body, timeout=10)
+        except requests.RequestException:
+            return None
+        if answer.status_code not in (200, 503):
+            return answer.text
+
+
+def test_it_may_be_stopped_while_it_works(world, request):
+    """Questions, streams, exports, a redrive and an alert that gets no answer are under way each time."""
+    rounds = 40 if request.config.getoption("--long") else 4
+    count, chance = 100 * rounds, random.Random(world.name)
+    ids = put_letters(world, count)
+    with socket.create_server(("127.0.0.1", 0)) as silent, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        alerts = {"webhook": {"url": f"http://127.0.0.1:{silent.getsockname()[1]}/"}}
+        job = request_job(world, filter={"agent": "search"}, rate=80)
+        for _ in range(rounds):
+            processor = Processor(world, alerts=alerts)
+            answers = [pool.submit(keep_asking, processor.port, number) for number in range(8)]
+            time.sleep(chance.uniform(0, 1.5))
+            processor.stop()
+            assert not [text for answer in answers if (text := answer.result(60))]
+    processor = Processor(world).engine()
+    wait_action(world, "job_finished", 300, job=job)
+    assert sent_letters(world) == {i: 1 for i in ids}
+    processor.stop()

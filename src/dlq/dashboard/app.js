@@ -62,6 +62,22 @@ function bar() {
 
 /* ---- views */
 
+/* A view that is made anew under somebody who types: the words, the place and the focus stay. */
+function typing() {
+    const field = document.activeElement;
+    if (!field || !field.matches("main input[type=search]")) return () => {};
+    const { value, selectionEnd: at } = field, label = field.getAttribute("aria-label");
+    return () => {
+        const same = [...main.querySelectorAll("input[type=search]")].find((f) => f.getAttribute("aria-label") === label);
+        if (!same) return;
+        const more = same.value !== value;
+        same.value = value;
+        same.focus();
+        same.setSelectionRange(at, at);
+        if (more) same.dispatchEvent(new Event("input"));
+    };
+}
+
 function open() {
     const { parts, state } = here();
     const module = VIEWS[parts[0]];
@@ -69,12 +85,13 @@ function open() {
     if (!app.me) return;
     if (view && view.module === module && view.update && view.update(parts, state)) return;
     if (view && view.close) view.close();
-    const moved = view && view.module !== module;
+    const moved = view && view.module !== module, goOn = moved ? null : typing();
     show(main);
     document.title = `${(TABS.find(([name]) => name === parts[0]) || ["", "Letter"])[1]} · ${app.me.instance} · dead letters`;
     view = module ? { module, ...module.open(main, app, parts, state) } : { module };
     if (!module) show(main, el("h1", {}, "Dead letters"), empty("Nothing here", "There is no view of this name."));
     if (moved) { main.focus({ preventScroll: true }); scrollTo(0, 0); }
+    else goOn();
 }
 
 async function signIn(why) {

@@ -35,6 +35,9 @@ const whole = new Intl.NumberFormat("en");
 export const count = (n) => (n === null || n === undefined ? "–" : whole.format(n));
 export const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many || one + "s"}`;
 
+/* Dollars, with as many digits as tell something. */
+export const usd = (n) => `$${n.toFixed(n === 0 || n >= 1 ? 2 : Math.min(8, 1 - Math.floor(Math.log10(n))))}`;
+
 export function bytes(n) {
     if (n === null || n === undefined) return "–";
     if (n < 1000) return `${n} B`;

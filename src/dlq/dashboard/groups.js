@@ -37,9 +37,8 @@ function groupButtons(g, app, done) {
 
 export function open(main, app, parts, state) {
     const table = el("section", { class: "panel" }), stopped = new AbortController();
-    const set = (more) => go("groups", { ...state, cursor: "", ...more });
-    const search = el("input", { type: "search", placeholder: "Search causes", "aria-label": "Search causes", value: state.text || "",
-        oninput: later(300, () => set({ text: search.value.trim() })) });
+    const set = (more) => go("groups", { ...state, cursor: "", ...more }), typed = later(300, () => set({ text: search.value.trim() }));
+    const search = el("input", { type: "search", placeholder: "Search causes", "aria-label": "Search causes", value: state.text || "", oninput: typed });
     const orders = [["count", "Most"], ["first", "Newest"], ["last", "Last seen"]];
     const changed = changes();
     let next = null;
@@ -61,7 +60,6 @@ export function open(main, app, parts, state) {
         el("div", { class: "filters" }, search, el("div", { class: "segmented", role: "group", "aria-label": "Order" }, orders.map(([value, name]) =>
             button(name, () => set({ order: value }), { "aria-pressed": String((state.order || "count") === value) }))),
         button("Also finished", () => set({ all: state.all ? "" : "1" }), { "aria-pressed": String(Boolean(state.all)) })), table);
-    if (state.text) search.focus();
     load();
-    return { news: (kind) => kind !== "tasks" && soon(), refresh: load, close: () => { soon.stop(); stopped.abort(); } };
+    return { news: (kind) => kind !== "tasks" && soon(), refresh: load, close: () => { typed.stop(); soon.stop(); stopped.abort(); } };
 }

@@ -122,7 +122,7 @@ export function open(main, app, parts) {
         if (!l.task_id) return none("The letter names no task.");
         try {
             const t = await get(`/tasks/${segment(l.task_id)}`, {}, stopped.signal);
-            list.show(t.task, t.steps);
+            list.show(t);
             show(tasksTrace, traceLink(t.trace_url, t.task.trace_id) || "–");
             if (!list.nodes[0].isConnected) show(stepBox, el("h2", {}, "Steps"), list.nodes);
         } catch (e) {

@@ -28,9 +28,9 @@ function source(l) {
 
 /* ---- filters */
 
-function filters(state, set, toRows) {
-    const search = el("input", { type: "search", value: state.text || "", placeholder: "Search message, ids, code  ( / )", "aria-label": "Search letters", oninput: later(300, () => set({ text: search.value.trim() })),
-        onkeydown: (e) => { if (e.key === "Enter") { e.preventDefault(); set({ text: search.value.trim() }); toRows(); } } });
+function filters(state, set, typed, toRows) {
+    const search = el("input", { type: "search", value: state.text || "", placeholder: "Search message, ids, code  ( / )", "aria-label": "Search letters", oninput: () => typed(search.value),
+        onkeydown: (e) => { if (e.key === "Enter") { e.preventDefault(); typed.stop(); set({ text: search.value.trim() }); toRows(); } } });
     const chosen = list(state.status);
     const status = el("select", { "aria-label": "Status", onchange: () => set({ status: status.value }) },
         [["", "unfinished"], ["all", "any status"], ...STATUSES.map((s) => [s, words(s)])].map(([value, name]) => el("option", { value, selected: (chosen[0] || "") === value }, name)));
@@ -61,16 +61,16 @@ export function open(main, app, parts, first) {
     let state = first, page = null, at = -1, anchor = "", stopped = new AbortController();
     const chosen = new Set(), table = el("section", { class: "panel" }), bar = el("div"), line = el("span", { class: "dim", id: "total" }), fresh = el("span", { id: "fresh" }), filterBox = el("div");
     const changed = changes();
-    const set = (more) => go("letters", { ...state, cursor: "", ...more });
+    const set = (more) => go("letters", { ...state, cursor: "", ...more }), typed = later(300, (text) => set({ text: text.trim() }));
     let parts_ = null, waiting = 0, wanted = false;
     const toRows = () => { wanted = true; if (parts_) parts_.search.blur(); setTimeout(() => { if (wanted && !table.classList.contains("busy")) { wanted = false; focusRow(0); } }, 0); };
 
     async function load(quiet) {
         stopped.abort();
-        stopped = new AbortController();
+        const mine = stopped = new AbortController();
         if (!quiet) table.classList.add("busy");
         try {
-            page = await get("/letters", { ...filterOf(state), order: state.order, cursor: state.cursor, limit: PAGE, count: COUNT_TO }, stopped.signal);
+            page = await get("/letters", { ...filterOf(state), order: state.order, cursor: state.cursor, limit: PAGE, count: COUNT_TO }, mine.signal);
             waiting = 0;
             show(fresh);
             if (changed([state, page]) || wanted) render();
@@ -78,7 +78,7 @@ export function open(main, app, parts, first) {
         } catch (e) {
             app.failed(e);
         }
-        table.classList.remove("busy");
+        if (mine === stopped) table.classList.remove("busy");
     }
     const reload = () => { chosen.clear(); load(true); };
 
@@ -167,7 +167,7 @@ export function open(main, app, parts, first) {
 
     function frame() {
         const typing = parts_ && document.activeElement === parts_.search;
-        if (!typing) { parts_ = filters(state, set, toRows); show(filterBox, parts_.node); }
+        if (!typing) { parts_ = filters(state, set, typed, toRows); show(filterBox, parts_.node); }
         show(head, el("h1", {}, "Letters"), line, fresh, el("div", { class: "actions" }, app.may("redrive") && button("Redrive all of the filter…", () => redrive(app, { filter: filterOf(state) }, reload))));
     }
 
@@ -177,7 +177,7 @@ export function open(main, app, parts, first) {
     frame();
     load();
     return {
-        key, refresh: () => load(true), close: () => { soon.stop(); stopped.abort(); },
+        key, refresh: () => load(true), close: () => { typed.stop(); soon.stop(); stopped.abort(); },
         update: (_, next) => { state = next; at = -1; chosen.clear(); frame(); load(); return true; },
         news: (kind, what) => {
             if (kind === "actions" && page && (what.more || what.actions.some((a) => page.items.some((l) => l.id === a.letter)))) soon();

@@ -26,7 +26,7 @@ function one(main, app, id) {
             if (text === last) return;
             last = text;
             show(head, el("h1", { class: "mono" }, t.task_id), badge(t.status), copier(t.task_id, "task id"));
-            list.show(t, d.steps);
+            list.show(d);
             show(right, about(d));
             show(main, head, body);
         } catch (e) {
@@ -44,7 +44,8 @@ export function open(main, app, parts, state) {
     if (parts[1]) return one(main, app, parts[1]);
     const stopped = new AbortController(), table = el("section", { class: "panel" }), changed = changes();
     const set = (more) => go("tasks", { ...state, cursor: "", ...more });
-    const field = (name, label) => { const f = el("input", { type: "search", value: state[name] || "", placeholder: label, "aria-label": label, oninput: later(500, () => set({ [name]: f.value.trim() })) }); return f; };
+    const fields = [["task_id", "Task id"], ["session_id", "Session id"], ["agent", "Agent"]].map(([name, label]) => el("input", { type: "search", name, value: state[name] || "", placeholder: label, "aria-label": label, oninput: () => typed() }));
+    const typed = later(500, () => set(Object.fromEntries(fields.map((f) => [f.name, f.value.trim()]))));
     const status = el("select", { "aria-label": "Status", onchange: () => set({ status: status.value }) }, ["", ...STATUSES].map((s) => el("option", { value: s, selected: (state.status || "") === s }, s || "any status")));
     async function load() {
         try {
@@ -62,7 +63,7 @@ export function open(main, app, parts, state) {
         }
     }
     const soon = paced(1500, load);
-    show(main, el("div", { class: "head" }, el("h1", {}, "Tasks"), el("span", { class: "dim" }, "running and finished")), el("div", { class: "filters", role: "search" }, field("task_id", "Task id"), field("session_id", "Session id"), field("agent", "Agent"), status), table);
+    show(main, el("div", { class: "head" }, el("h1", {}, "Tasks"), el("span", { class: "dim" }, "running and finished")), el("div", { class: "filters", role: "search" }, fields, status), table);
     load();
-    return { news: (kind) => kind === "tasks" && soon(), refresh: load, close: () => { soon.stop(); stopped.abort(); } };
+    return { news: (kind) => kind === "tasks" && soon(), refresh: load, close: () => { typed.stop(); soon.stop(); stopped.abort(); } };
 }

@@ -20,7 +20,7 @@ static const char rich_config[] =
     "models: [cheap] }\n"
     "models:\n  primary: { url: \"https://m/v1\", model: m, key: \"${KEY}\", temperature: 0.15, seed: -7, max_tokens: 99, "
     "ca_file: key.txt,\n"
-    "    extra: { top_p: 0.9, stop: [\"1\", yes, null, \"${KEY}\"], deep: { a: true } } }\n"
+    "    extra: { top_p: 0.9, stop: [\"1\", yes, null, \"${KEY}\"], deep: { a: true } }, price: { completion: 10.5 } }\n"
     "  cheap: { url: \"http://n\", model: \"no:1\" }\n"
     "tool_definitions: tools/\nlimits: { record: 2MiB, headers: 1536B }\nworker: { slot: w.1, drain_timeout: 0 }\nlog: { level: "
     "warn }\n";
@@ -119,6 +119,7 @@ static void every_type_is_read(void **state)
     assert_true(m->has_temperature && m->temperature == 0.15);
     assert_true(m->has_seed && m->seed == -7 && m->has_max_tokens && m->max_tokens == 99);
     assert_true(slice_is(m->extra, "{\"top_p\":0.9,\"stop\":[\"1\",\"yes\",null,\"sk-\\\"1\\\"\"],\"deep\":{\"a\":true}}"));
+    assert_true(m->price.known && m->price.prompt == 0 && m->price.completion == 10.5 && !c->models[1].price.known);
     assert_int_equal(c->limits.headers, 1536);
     assert_int_equal(c->worker.drain_timeout_ms, 0);
     assert_true(c->tool_definitions[0] == '/');
