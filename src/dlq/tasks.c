@@ -159,16 +159,11 @@ static struct shown show(const struct event *e)
     case EVENT_STARTED:
         return (struct shown){.text = e->started.input.prompt, .redrives = e->started.redrives};
     case EVENT_MODEL_ANSWERED:
-        return (struct shown){m->model,
-                              slice_of(finishes[m->finish]),
-                              m->content,
-                              m->model_entry,
-                              m->prompt_tokens,
-                              m->completion_tokens,
-                              m->duration_ms,
-                              m->nattempts,
-                              m->ncalls,
-                              -1};
+        return (struct shown){m->model,         slice_of(finishes[m->finish]),
+                              m->content,       m->model_entry,
+                              m->prompt_tokens, m->completion_tokens,
+                              m->duration_ms,   m->nattempts,
+                              m->ncalls,        -1};
     case EVENT_TOOL_ANSWERED:
         return (struct shown){.name = t->name,
                               .outcome = slice_of(tool_outcome_name(t->outcome)),
@@ -207,7 +202,8 @@ static void put_step(struct tasks *t, const struct event *e, const struct kafka_
                "excluded.partition, offset = excluded.offset, name = excluded.name, outcome = excluded.outcome, text = "
                "excluded.text, text_cut = excluded.text_cut, prompt_tokens = excluded.prompt_tokens, completion_tokens "
                "= excluded.completion_tokens, duration_ms = excluded.duration_ms, attempts = excluded.attempts, calls "
-               "= excluded.calls, span_id = excluded.span_id, redrives = excluded.redrives, entry = excluded.entry WHERE excluded.at_ms > "
+               "= excluded.calls, span_id = excluded.span_id, redrives = excluded.redrives, entry = excluded.entry WHERE "
+               "excluded.at_ms > "
                "at_ms"); /* the same event again changes nothing */
     struct shown s = show(e);
     struct slice text = utf8_cut(s.text, TEXT_KEPT);

@@ -48,7 +48,7 @@ struct call *redis_format(int script, const char *sha, const struct slice *args,
         len += argument_size(head[i]);
     for (size_t i = 0; i < nargs; i++)
         len += argument_size(args[i]);
-    call = malloc(sizeof *call + len);
+    call = malloc(sizeof *call + len + 1);
     if (!call)
         bug("out of memory for a Redis call of %zu bytes", len);
     *call = (struct call){.script = script, .len = len};
@@ -58,6 +58,7 @@ struct call *redis_format(int script, const char *sha, const struct slice *args,
     call->tail = (size_t)(to - call->bytes);
     for (size_t i = 0; i < nargs; i++)
         to = put_argument(to, args[i]);
+    *to = '\0'; /* hiredis looks at the first argument with strchr */
     return call;
 }
 
