@@ -175,6 +175,8 @@ MUST_CHECK struct error kafka_reader_open(struct kafka_reader **reader, const st
                                           int32_t partition, enum kafka_start start, int64_t at, int timeout_ms, char *detail,
                                           size_t room);
 enum kafka_read kafka_reader_next(struct kafka_reader *r, int timeout_ms, const struct kafka_record **record);
+/* Nothing more of this partition: it counts as read to its end. Right after a record, which stays valid until the next call. */
+void kafka_reader_skip(struct kafka_reader *r, int32_t partition);
 struct error kafka_reader_error(const struct kafka_reader *r, const char **detail);
 void kafka_reader_close(struct kafka_reader *r);
 

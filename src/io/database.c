@@ -1,10 +1,11 @@
 /* SQLite connections and their statements; the one file that knows SQLite. */
 #include "stepmill/database.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "stepmill/clock.h"
 
@@ -105,8 +106,7 @@ struct error database_open(const struct database_options *options, struct databa
 {
     bool writer = options->role == DATABASE_WRITER;
     struct database *d = calloc(1, sizeof *d);
-    mode_t mask;
-    int code;
+    int code, fd;
 
     *out = NULL;
     if (room)
@@ -114,11 +114,13 @@ struct error database_open(const struct database_options *options, struct databa
     if (!d)
         return error_make(CLASS_INTERNAL, "out_of_memory", "no memory left for the database");
     d->none.db = d;
-    mask = umask(077); /* it holds prompts and answers; SQLite gives its other files the mode of the first */
+    /* It holds prompts and answers; SQLite gives its other files the mode of the first. */
+    fd = writer ? open(options->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (fd >= 0)
+        close(fd); /* of what cannot be made SQLite tells */
     code =
         sqlite3_open_v2(options->path, &d->db,
                         (writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX, NULL);
-    umask(mask);
     if (code == SQLITE_OK)
         set_up(d, options);
     else

@@ -9,7 +9,7 @@
 #include "http_client_private.h"
 #include "stepmill/clock.h"
 
-enum { DEFAULT_TIMEOUT_MS = 60 * 1000, CURL_NEEDED = 0x075500 /* 7.85: CURLOPT_PROTOCOLS_STR */ };
+enum { DEFAULT_TIMEOUT_MS = 60 * 1000, CURL_NEEDED = 0x075700 /* 7.87: CURLOPT_QUICK_EXIT */ };
 
 static struct error cancelled(void) { return error_make(CLASS_LOST, "cancelled", "the request was cancelled"); }
 
@@ -34,7 +34,7 @@ static struct error check_curl(void)
     const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
 
     if (v->version_num < CURL_NEEDED)
-        return error_make(CLASS_CONFIG, "curl_too_old", "libcurl 7.85 or later is needed");
+        return error_make(CLASS_CONFIG, "curl_too_old", "libcurl 7.87 or later is needed");
     if (!(v->features & CURL_VERSION_ASYNCHDNS))
         return error_make(CLASS_CONFIG, "no_async_dns",
                           "this libcurl resolves names blocking: use one with a threaded or c-ares resolver");

@@ -8,6 +8,7 @@ enum {
     RECEIVE_BUFFER = 4096,   /* per running request: answers of models are a few KB */
     SEND_BUFFER = 16 * 1024, /* the least curl allows */
     USUAL_HEAD = 1000,       /* of an answer */
+    CA_CACHE_S = 60,         /* then its file is read again */
     CONNECTION_AGE_S = 50,   /* an idle connection older than this is not used: servers commonly close at 60 */
 };
 
@@ -107,6 +108,7 @@ static int on_connected(void *ctx, char *ip, char *own_ip, int port, int own_por
 static void set_endpoint(CURL *easy, const struct http_endpoint *e)
 {
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a name that nobody resolves is not waited for when its request ends */
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_SHARE, e->client->share);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
@@ -134,6 +136,7 @@ static void set_endpoint(CURL *easy, const struct http_endpoint *e)
     if (e->ca_file) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, e->ca_file);
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* the file alone decides */
+        curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, (long)CA_CACHE_S);
     }
     if (e->cert_file) {
         curl_easy_setopt(easy, CURLOPT_SSLCERT, e->cert_file);

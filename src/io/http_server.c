@@ -150,8 +150,9 @@ struct error http_server_new(struct loop *l, const struct log *log, const struct
         s->timeout_s = options->timeout_s ? options->timeout_s : DEFAULT_TIMEOUT_S;
         s->stray = options->stray;
         s->stray_ctx = options->stray_ctx;
-        s->gate =
-            s->http ? gate_new(l, s->http, options->max_connections ? options->max_connections : DEFAULT_CONNECTIONS) : NULL;
+        s->gate = s->http ? gate_new(l, s->http, options->max_connections ? options->max_connections : DEFAULT_CONNECTIONS,
+                                     MAX_HEAD + (options->max_body ? options->max_body : DEFAULT_MAX_BODY))
+                          : NULL;
         s->routes = calloc(options->route_count + 1, sizeof *s->routes);
     }
     if (!s || !s->gate || !s->routes) {

@@ -20,6 +20,7 @@ struct gate {
     struct server_tls *tls;
     struct loop_timer look;
     size_t max;
+    size_t bytes; /* that a connection may have sent and nobody taken */
     size_t count;
     struct bufferevent *connections[]; /* `max` of them */
 };
@@ -68,8 +69,9 @@ static struct bufferevent *on_accept(struct event_base *base, void *ctx)
     if (g->count == g->max) /* the kernel had more ready than the listener could be stopped for */
         return NULL;
     b = g->tls ? server_tls_accept(g->tls, base) : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-    if (!b)
-        return NULL;
+    if (!b) /* libevent would make one itself: without TLS, and not counted */
+        bug("out of memory for a connection");
+    bufferevent_setwatermark(b, EV_READ, 0, g->bytes); /* evhttp goes on reading while an answer waits for a slow reader */
     bufferevent_incref(b);
     g->connections[g->count++] = b;
     if (g->count == g->max) {
@@ -81,13 +83,14 @@ static struct bufferevent *on_accept(struct event_base *base, void *ctx)
     return b;
 }
 
-struct gate *gate_new(struct loop *l, struct evhttp *http, size_t max)
+struct gate *gate_new(struct loop *l, struct evhttp *http, size_t max, size_t bytes)
 {
     struct gate *g = calloc(1, sizeof *g + max * sizeof(struct bufferevent *));
 
     if (!g)
         return NULL;
     g->max = max;
+    g->bytes = bytes;
     loop_timer_init(&g->look, l, on_look, g);
     evhttp_set_bevcb(http, on_accept, g);
     return g;

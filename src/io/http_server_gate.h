@@ -8,8 +8,9 @@
 
 struct gate;
 
-/* NULL: out of memory. To be called before the server is bound. */
-struct gate *gate_new(struct loop *l, struct evhttp *http, size_t max);
+/* `max` connections; of each at most `bytes` are read ahead: not less than a whole request. NULL: out of memory. To be called
+ * before the server is bound. */
+struct gate *gate_new(struct loop *l, struct evhttp *http, size_t max, size_t bytes);
 /* The socket to close and open. */
 void gate_set_socket(struct gate *g, struct evhttp_bound_socket *bound);
 /* Connections speak TLS. NULL: they do not. */

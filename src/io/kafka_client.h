@@ -22,6 +22,11 @@ rd_kafka_conf_t *kafka_conf_new(enum kafka_role role, const struct kafka_options
 /* Takes `conf` in any case. NULL: `error` and `detail` say why. */
 rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct error *error, char *detail, size_t room);
 
+/* Destroys a consumer that has been closed, or never joined. librdkafka may wait for ever for a broker's thread that something
+ * inside still counts on (its issues 3954, 4362): after timeout_ms the client is left to the end of the process, with a warning
+ * and false. What its callbacks use must stay then. */
+bool kafka_consumer_destroy(rd_kafka_t *rk, int timeout_ms, const struct log *log);
+
 enum kafka_trouble_kind kafka_trouble_of(rd_kafka_resp_err_t code, bool fatal);
 
 /* Copies and terminates, cut at `room`. */

@@ -12,7 +12,7 @@ struct kafka_reader {
     rd_kafka_message_t *message; /* behind the record given out last */
     struct kafka_record record;
     struct kafka_headers headers;
-    bool *at_end; /* by partition number */
+    bool *at_end, *skipped; /* by partition number */
     size_t nparts;
     size_t open; /* partitions read and not at their end */
     bool told_end;
@@ -52,7 +52,8 @@ static bool count_partitions(struct kafka_reader *r, const char *topic, int time
     if (e || !r->nparts)
         return reader_fail(r, e ? e : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, NULL);
     r->at_end = calloc(r->nparts, sizeof *r->at_end);
-    return r->at_end || reader_fail(r, RD_KAFKA_RESP_ERR__FAIL, "out of memory");
+    r->skipped = calloc(r->nparts, sizeof *r->skipped);
+    return (r->at_end && r->skipped) || reader_fail(r, RD_KAFKA_RESP_ERR__FAIL, "out of memory");
 }
 
 /* The offset of one partition within what the topic holds now. */
@@ -145,7 +146,7 @@ struct error kafka_reader_open(struct kafka_reader **reader, const struct kafka_
 /* A partition reached its end, or has more. */
 static void mark(struct kafka_reader *r, int32_t partition, bool at_end)
 {
-    if (partition < 0 || (size_t)partition >= r->nparts || r->at_end[partition] == at_end)
+    if (partition < 0 || (size_t)partition >= r->nparts || r->at_end[partition] == at_end || r->skipped[partition])
         return;
     r->at_end[partition] = at_end;
     r->open = at_end ? r->open - 1 : r->open + 1;
@@ -183,6 +184,8 @@ enum kafka_read kafka_reader_next(struct kafka_reader *r, int timeout_ms, const 
         if (!r->message)
             return KAFKA_READ_NOTHING;
         e = r->message->err;
+        if (r->message->partition >= 0 && (size_t)r->message->partition < r->nparts && r->skipped[r->message->partition])
+            continue; /* fetched before */
         if (!e)
             return take(r, record);
         if (e == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
@@ -192,6 +195,20 @@ enum kafka_read kafka_reader_next(struct kafka_reader *r, int timeout_ms, const 
             return KAFKA_READ_FAILED;
         }
     }
+}
+
+void kafka_reader_skip(struct kafka_reader *r, int32_t partition)
+{
+    rd_kafka_topic_partition_list_t *list;
+
+    if (partition < 0 || (size_t)partition >= r->nparts || r->skipped[partition])
+        return;
+    mark(r, partition, true);
+    r->skipped[partition] = true;
+    list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, rd_kafka_topic_name(r->message->rkt), partition);
+    (void)rd_kafka_pause_partitions(r->rk, list); /* else it is fetched for nothing, no more */
+    rd_kafka_topic_partition_list_destroy(list);
 }
 
 struct error kafka_reader_error(const struct kafka_reader *r, const char **detail)
@@ -209,5 +226,6 @@ void kafka_reader_close(struct kafka_reader *r)
     rd_kafka_destroy_flags(r->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     kafka_headers_free(&r->headers);
     free(r->at_end);
+    free(r->skipped);
     free(r);
 }

@@ -288,6 +288,10 @@ static void start(struct kafka_source *s, const char *topic, struct part *p, con
 
     list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, topic, p->number)->offset = from;
+    if (RULE(paused_no_more) && p->held) {
+        (void)rd_kafka_resume_partitions(s->rk, list); /* or it would never be read again: the app believes that it runs */
+        p->held = false;
+    }
     if (s->phase == SOURCE_OPEN && add(s, list))
         return;
     if (s->phase != SOURCE_OPEN)

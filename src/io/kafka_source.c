@@ -10,7 +10,7 @@
 #include "stepmill/rule.h"
 
 /* What one wake-up may serve before the rest of the loop gets its turn. */
-enum { EVENTS_MAX = 500, CPU_MAX_US = 10000, LOOK_EVERY = 16 };
+enum { EVENTS_MAX = 500, CPU_MAX_US = 10000, LOOK_EVERY = 16, DESTROY_MS = 5000 };
 
 struct part *source_part(struct kafka_source *s, const char *topic, int32_t partition)
 {
@@ -337,8 +337,8 @@ void kafka_source_free(struct kafka_source *s)
         rd_kafka_queue_io_event_enable(s->queue, -1, NULL, 0);
         rd_kafka_queue_destroy(s->queue);
     }
-    if (s->rk)
-        rd_kafka_destroy_flags(s->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    if (s->rk && !kafka_consumer_destroy(s->rk, DESTROY_MS, s->opaque.log))
+        return; /* its threads may still log */
     kafka_wake_close(&s->wake);
     for (size_t i = 0; s->topics && i < s->ntopics; i++) {
         free(s->topics[i].name);

@@ -27,7 +27,7 @@ static bool set_paused(struct kafka_source *s, const char *topic, int32_t partit
     if (e)
         source_trouble(s, e, false, pause ? "a partition could not be paused" : "a partition could not be resumed", topic);
     else
-        p->paused = pause;
+        p->paused = p->held = pause;
     return !e;
 }
 
@@ -81,7 +81,8 @@ void kafka_membership_free(struct kafka_membership *m)
 
 void kafka_source_status(struct kafka_source *s, struct kafka_source_status *status)
 {
-    struct kafka_membership *m = s->phase == SOURCE_CLOSED ? NULL : kafka_source_membership(s);
+    /* Not while leaving: librdkafka may drop the question unanswered when it is through with the group, and wait for ever. */
+    struct kafka_membership *m = s->phase == SOURCE_OPEN ? kafka_source_membership(s) : NULL;
     int64_t now = clock_mono_ms();
 
     *status = s->counts;

@@ -185,7 +185,7 @@ static void on_hup(void *ctx, int signo)
 /* Work begins when registry and Redis are there; the clients themselves try again and again. */
 static void look_at_start(struct worker *w)
 {
-    if (w->source || !registry_state(w->registry).ready || !redis_is_up(w->redis))
+    if (w->source || w->state != WORKER_STARTING || !registry_state(w->registry).ready || !redis_is_up(w->redis))
         return;
     w->state = WORKER_RUNNING;
     if (failed(worker_start_kafka(w)))
@@ -263,9 +263,9 @@ int worker_run(const struct worker_options *options)
     loop_timer_init(&w.commit_timer, w.loop, commit_due, &w);
     loop_timer_init(&w.second_timer, w.loop, every_second, &w);
     loop_timer_init(&w.drain_timer, w.loop, drain_due, &w);
-    error = worker_make(&w);
+    error = take_signals(&w); /* they are told when the loop turns */
     if (!failed(error))
-        error = take_signals(&w);
+        error = worker_make(&w);
     if (failed(error)) {
         log_error(log, "worker.start", LOG_ERROR(error));
         w.failed = true;

@@ -155,7 +155,7 @@ def test_every_third_offset_is_stuck(make_world, waiting, end):
     assert not world.dlq.all()
 
 
-@pytest.mark.parametrize("meanwhile", ["nothing", "SIGTERM", "kill -9", "a second worker"])
+@pytest.mark.parametrize("meanwhile", ["nothing", "SIGTERM", "kill -9", "a second worker", "a second worker that goes again"])
 def test_a_full_house_outlives_an_outage(make_world, meanwhile):
     """Every slot is held by a task that waits for the model, every partition is full and paused, and yet nothing is locked."""
     slots, partitions, count = 5, 4, 300
@@ -173,9 +173,11 @@ def test_a_full_house_outlives_an_outage(make_world, meanwhile):
     # One of them may be asking the model just now whether it is back.
     wait_for("all of them wait", 20, lambda: workers[0].metric("stepmill_tasks", state="waiting") >= slots)
 
-    if meanwhile == "a second worker":
+    if meanwhile.startswith("a second worker"):
         workers.append(world.start(ready=False))
         workers[1].wait_log("kafka.partition.assigned", 40)
+        if meanwhile.endswith("goes again"):  # its partitions were paused when the first one gave them away
+            finish(workers.pop(), "SIGTERM")
     elif meanwhile != "nothing":
         finish(workers.pop(), meanwhile)
         workers.append(world.start(ready=False))

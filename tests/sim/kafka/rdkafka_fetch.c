@@ -129,8 +129,7 @@ void fetch_wake_all(void)
 
 void fetch_start(struct rd_kafka_s *rk, struct part *p, int64_t offset)
 {
-    p->added = true;
-    p->paused = false;
+    p->added = true; /* paused stays what it was: only the application resumes */
     p->version++;
     p->start = p->fetch_at = offset >= 0 ? offset : offset == RD_KAFKA_OFFSET_END ? logs_stable_end(p->log) : 0;
     p->app_at = RD_KAFKA_OFFSET_INVALID;
@@ -172,10 +171,12 @@ static rd_kafka_resp_err_t set_paused(rd_kafka_t *rk, rd_kafka_topic_partition_l
         struct log_of *log = logs_find(l->elems[i].topic, l->elems[i].partition);
         struct part *p = log ? fake_part(rk, log) : NULL;
 
-        l->elems[i].err = p && p->added ? RD_KAFKA_RESP_ERR_NO_ERROR : RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+        l->elems[i].err = p ? RD_KAFKA_RESP_ERR_NO_ERROR : RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
         if (l->elems[i].err)
             continue;
         p->paused = pause;
+        if (!p->added)
+            continue;
         rewind_to_app(p);
         schedule(rk, p, delay());
     }
