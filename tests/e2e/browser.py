@@ -107,13 +107,27 @@ class Page:
         for key in keys:
             ActionChains(self.driver).send_keys(key).perform()
 
+    def again(self, what, act):
+        """Until what it acts on was not replaced meanwhile."""
+        def once():
+            try:
+                act()
+                return True
+            except StaleElementReferenceException:
+                return False
+
+        wait_for(what, 20, once)
+
     def write(self, css, text):
-        field = self.wait(css)
-        field.clear()
-        field.send_keys(text)
+        def fill():
+            field = self.wait(css)
+            field.clear()
+            field.send_keys(text)
+
+        self.again(f"{text!r} in {css}", fill)
 
     def choose(self, css, value):
-        Select(self.wait(css)).select_by_value(value)
+        self.again(f"{value} of {css}", lambda: Select(self.wait(css)).select_by_value(value))
 
     def focused(self):
         """What has the focus: its name and its text."""

@@ -46,7 +46,7 @@ def page(driver, processor):
 
 
 def test_a_task_is_found_and_its_steps_appear_as_they_are_taken(page, world):
-    task = new_task('[[fake: steps=3 tools=look latency@2=3s latency@3=3s answer="found it"]]')
+    task = new_task('[[fake: steps=3 tools=look latency@2=6s latency@3=12s answer="found it"]]')
     page.open("tasks")
     page.wait("h1", "Tasks")
     world.submit(task)
@@ -62,7 +62,7 @@ def test_a_task_is_found_and_its_steps_appear_as_they_are_taken(page, world):
     few = len(page.all(".steps li"))
     page.shot("task-running")
     page.driver.execute_script("window.same = true; document.querySelector('.steps details').open = true")
-    page.wait(".head .badge", "completed", 30)
+    page.wait(".head .badge", "completed", 60)
     page.wait(".steps li", "found it")
     assert few < len(page.all(".steps li"))
     assert page.driver.execute_script("return window.same")
@@ -121,10 +121,13 @@ def put_letter_and_see(world, driver, handles):
     for handle in handles:
         driver.switch_to.window(handle)
         page = Page(driver, None)
-        page.wait(f"tr[data-id='{letter}'], #fresh button")
-        if letter not in page.ids():
-            page.press("show", "#fresh")
-        page.wait(f"tr[data-id='{letter}']", seconds=5)
+
+        def seen(page=page):
+            if letter not in page.ids():
+                page.driver.execute_script("document.querySelector('#fresh button')?.click()")
+            return letter in page.ids()
+
+        wait_for("the letter", 20, seen)
 
 
 def test_very_many_letters(driver, make_world, pytestconfig):

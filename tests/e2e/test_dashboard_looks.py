@@ -78,6 +78,9 @@ def test_no_serious_finding_of_axe_in_any_view_and_both_themes(page, letters, wo
     for name, parts in views.items():
         page.go(*parts)
         page.wait("td, .facts, .empty")
+        if name == "letter":
+            page.wait(".steps li")
+            page.wait(".history li")
         time.sleep(0.3)  # what is drawn after the data
         look(page, name, found)
     page.go("letters")

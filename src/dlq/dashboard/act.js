@@ -33,7 +33,7 @@ export function redrive(app, what, done) {
     const fresh = el("input", { type: "checkbox", name: "from_start" });
     const dry = el("div", { class: "dry", "aria-live": "polite" });
     const chosen = () => ({ ...selection(what), cap: Number(cap.value) || 1 });
-    let asked = 0;
+    let asked = 0, sent = false;
 
     async function look() {
         const mine = ++asked;
@@ -46,12 +46,19 @@ export function redrive(app, what, done) {
             box.does.disabled = !answer.eligible;
             box.does.textContent = answer.eligible ? `Redrive ${count(answer.eligible)}` : "Nothing to redrive";
         } catch (e) {
-            if (mine === asked) show(dry, el("span", { class: "bad" }, e.message));
+            if (mine === asked) show(dry, el("span", { class: "bad" }, e.message), " ", button("Try again", look, { class: "small" }));
+            if (e.status === 401) dispatchEvent(new CustomEvent("unauthorized", { detail: e }));
         }
     }
     async function send(it) {
         const request = { ...chosen(), reason: reason.value.trim(), rate: Number(rate.value) || 1, canary: Number(canary.value) || 0, from_start: fresh.checked };
         const answer = await post("/redrives", request, key(request));
+        sent = true;
+        if (!it.node.open) {
+            app.say("The redrive had been sent when its dialog was closed: it stands in Redrives.", "warn");
+            if (done) done();
+            return;
+        }
         it.does.remove();
         it.leave.textContent = "Close";
         it.leave.focus();
@@ -60,12 +67,12 @@ export function redrive(app, what, done) {
         it.node.addEventListener("close", shown.stop);
         if (done) done();
     }
-    const box = dialog({ title: `Redrive ${described(what)}`, verb: "Redrive", act: send, keep: true, closed: done, body: [dry,
+    const box = dialog({ title: `Redrive ${described(what)}`, verb: "Redrive", act: send, keep: true, closed: () => { if (sent && done) done(); }, body: [dry,
         el("label", {}, "Reason", reason), el("div", { class: "three" }, el("label", {}, "At most", cap), el("label", {}, "Letters a second", rate),
             el("label", { title: "So many first; on only if none of them fails again" }, "Canary first", canary)),
         el("label", { class: "inline" }, fresh, el("span", {}, "From the beginning ", el("span", { class: "dim" }, "– forgets the steps that are paid for")))] });
     const again = later(250, look);
-    cap.addEventListener("input", again);
+    cap.addEventListener("input", () => { asked++; box.does.disabled = true; again(); }); // what is sent has had its dry run
     reason.focus();
     look();
     return box;

@@ -33,21 +33,36 @@ async function problemOf(answer) {
     return new Problem(answer.status, body.code || "", wait ? `${text} Try again in ${wait} s.` : text);
 }
 
+const exactly = (key, value, context) => (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) && context && JSON.rawJSON ? JSON.rawJSON(context.source) : value);
+
+/* JSON in which integers that a double cannot hold stay as they were written. */
+export function parse(text) {
+    if (!/\d{16}/.test(text)) return JSON.parse(text);
+    try {
+        return JSON.parse(text, exactly);
+    } catch (e) {
+        if (e instanceof RangeError) return JSON.parse(text); // nested too deeply to look at each value
+        throw e;
+    }
+}
+
 async function call(method, path, { body, key, signal, raw } = {}) {
     const more = body === undefined ? {} : { "Content-Type": "application/json" };
     if (key) more["Idempotency-Key"] = key;
-    const limit = AbortSignal.timeout(PATIENCE_MS);
-    let answer;
+    const late = new AbortController(), timer = setTimeout(() => late.abort(new DOMException("", "TimeoutError")), PATIENCE_MS);
     try {
-        answer = await fetch(`${BASE}${path}`, {
+        const answer = await fetch(`${BASE}${path}`, {
             method, headers: headers(more), body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store",
-            credentials: "omit", redirect: "error", signal: signal ? AbortSignal.any([signal, limit]) : limit,
+            credentials: "omit", redirect: "error", signal: signal ? AbortSignal.any([signal, late.signal]) : late.signal,
         });
         if (!answer.ok) throw await problemOf(answer);
-        return raw ? answer : await answer.json();
+        return raw ? answer : parse(await answer.text());
     } catch (e) {
-        if (e instanceof Problem || (signal && signal.aborted)) throw e;
-        throw new Problem(0, "away", e.name === "TimeoutError" ? "The processor did not answer within 30 s." : "The processor cannot be reached.");
+        if (signal && signal.aborted) throw signal.reason;
+        if (e instanceof Problem) throw e;
+        throw new Problem(0, "away", late.signal.aborted ? "The processor did not answer within 30 s." : "The processor cannot be reached.");
+    } finally {
+        clearTimeout(timer); // a file may take its time once it comes
     }
 }
 

@@ -2,7 +2,7 @@
 import { get, token } from "./api.js";
 import { button, el, empty, show, tick } from "./dom.js";
 import { dialog } from "./dialog.js";
-import { go, here, link } from "./route.js";
+import { go, here, link, ours } from "./route.js";
 import { isWatching, live, unwatch, watch } from "./stream.js";
 import * as overview from "./overview.js";
 import * as letters from "./letters.js";
@@ -62,30 +62,30 @@ function bar() {
 
 /* ---- views */
 
-/* A view that is made anew under somebody who types: the words, the place and the focus stay. */
-function typing() {
+/* A view that is made anew under somebody who types: the focus stays; the words and the place too, if it is made for the words. */
+function typing(own) {
     const field = document.activeElement;
     if (!field || !field.matches("main input[type=search]")) return () => {};
     const { value, selectionEnd: at } = field, label = field.getAttribute("aria-label");
     return () => {
         const same = [...main.querySelectorAll("input[type=search]")].find((f) => f.getAttribute("aria-label") === label);
         if (!same) return;
-        const more = same.value !== value;
-        same.value = value;
+        const more = own && same.value !== value;
+        if (more) same.value = value;
         same.focus();
-        same.setSelectionRange(at, at);
+        if (own) same.setSelectionRange(at, at);
         if (more) same.dispatchEvent(new Event("input"));
     };
 }
 
 function open() {
-    const { parts, state } = here();
+    const { parts, state } = here(), own = ours();
     const module = VIEWS[parts[0]];
     bar();
     if (!app.me) return;
-    if (view && view.module === module && view.update && view.update(parts, state)) return;
+    if (view && view.module === module && view.update && view.update(parts, state, own)) return;
     if (view && view.close) view.close();
-    const moved = view && view.module !== module, goOn = moved ? null : typing();
+    const moved = view && view.module !== module, goOn = moved ? null : typing(own);
     show(main);
     document.title = `${(TABS.find(([name]) => name === parts[0]) || ["", "Letter"])[1]} · ${app.me.instance} · dead letters`;
     view = module ? { module, ...module.open(main, app, parts, state) } : { module };
@@ -96,6 +96,7 @@ function open() {
 
 async function signIn(why) {
     unwatch();
+    onDeaf();
     if (document.querySelector("dialog[data-sign-in]")) return;
     const field = el("input", { type: "password", autocomplete: "off", spellcheck: "false", required: true });
     const box = dialog({ title: "Sign in", body: [el("p", { class: "dim" }, why), el("label", {}, "Token or JWT", field)], verb: "Sign in", keep: true,
@@ -129,6 +130,12 @@ function onKey(e) {
 
 /* ---- live */
 
+/* What is shown is not kept fresh any more. */
+function onDeaf() {
+    wasDown = true;
+    bar();
+}
+
 function onDown() {
     if (wasDown) return;
     wasDown = true;
@@ -150,6 +157,8 @@ async function start() {
     try {
         app.me = await get("/me");
     } catch (e) {
+        if (view && view.close) view.close();
+        view = app.me = null;
         show(main, empty("Dead letters cannot be shown", e.message, button("Try again", start)));
         bar();
         if (e.status === 401) signIn(e.message);
@@ -157,7 +166,7 @@ async function start() {
         return;
     }
     open();
-    watch();
+    onSight(document.hidden);
 }
 
 function onSight(hidden) {
@@ -170,9 +179,14 @@ addEventListener("pageshow", () => onSight(false));
 document.addEventListener("visibilitychange", () => onSight(document.hidden));
 live.addEventListener("up", onUp);
 live.addEventListener("down", onDown);
-live.addEventListener("refused", (e) => failed(e.detail));
+live.addEventListener("refused", (e) => { onDeaf(); failed(e.detail); });
+addEventListener("unauthorized", (e) => failed(e.detail)); // said by a dialog
 for (const kind of ["letters", "actions", "tasks"]) live.addEventListener(kind, (e) => { if (view && view.news) view.news(kind, e.detail); });
-addEventListener("hashchange", open);
+addEventListener("hashchange", () => {
+    for (const box of document.querySelectorAll("dialog[open]:not([data-sign-in])")) box.close(); // it belongs to the view that was left
+    open();
+});
 addEventListener("keydown", onKey);
+document.querySelector(".skip").addEventListener("click", (e) => { e.preventDefault(); main.focus(); }); // the fragment is the view's name
 setInterval(tick, 1000);
 start();

@@ -24,6 +24,7 @@ export function dialog({ title, body, verb, danger, act, keep, closed }) {
             if (!keep) node.close();
         } catch (problem) {
             error.textContent = problem.message;
+            if (problem.status === 401) dispatchEvent(new CustomEvent("unauthorized", { detail: problem }));
         } finally {
             does.disabled = false;
         }

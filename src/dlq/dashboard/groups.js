@@ -1,5 +1,5 @@
 /* Letters by cause: the ranked list, and the table that the overview shows too. */
-import { get } from "./api.js";
+import { get, segment } from "./api.js";
 import { act, redrive } from "./act.js";
 import { age, button, changes, count, el, empty, later, paced, show } from "./dom.js";
 import { go, link } from "./route.js";
@@ -45,17 +45,18 @@ export function open(main, app, parts, state) {
 
     async function load() {
         try {
-            const page = await get("/groups", { text: state.text, class: state.class, agent: state.agent, topic: state.topic, unfinished: state.all ? "" : "true",
+            const page = parts[1] ? { items: [await get(`/groups/${segment(parts[1])}`, {}, stopped.signal)], next: null } : await get("/groups", { text: state.text, class: state.class, agent: state.agent, topic: state.topic, unfinished: state.all ? "" : "true",
                 order: state.order || "count", cursor: state.cursor, limit: 100 }, stopped.signal);
             next = page.next;
             if (changed(page)) show(table, page.items.length ? groupTable(page.items, app, load) : empty("No causes", state.text ? "None has these words." : "Nothing is waiting."),
                 el("div", { class: "foot" }, state.cursor && button("First page", () => set({})), next && button("Next page", () => set({ cursor: next }))));
         } catch (e) {
-            app.failed(e);
+            if (parts[1] && e.status === 404) show(table, empty("No such group", "Its letters may have been forgotten: they go when their topic lets them go."));
+            else app.failed(e);
         }
     }
 
-    const soon = paced(2500, () => { if (!document.querySelector("dialog[open]")) load(); });
+    const soon = paced(2500, () => (document.querySelector("dialog[open]") ? soon() : load()));
     show(main, el("div", { class: "head" }, el("h1", {}, "Groups"), el("span", { class: "dim" }, "letters of one cause")),
         el("div", { class: "filters" }, search, el("div", { class: "segmented", role: "group", "aria-label": "Order" }, orders.map(([value, name]) =>
             button(name, () => set({ order: value }), { "aria-pressed": String((state.order || "count") === value) }))),

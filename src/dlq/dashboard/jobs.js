@@ -31,11 +31,11 @@ function controls(app, job, done) {
             e.target.disabled = true;
             try {
                 await post(`/redrives/${segment(job.id)}/${verb}`, {}, key({ verb }));
-                done();
+                await done();
             } catch (problem) {
                 app.failed(problem);
-                e.target.disabled = false;
             }
+            e.target.disabled = false; // it stays where the state is what it was
         }, { class: `small${verb === "cancel" ? " danger" : ""}` });
     };
     return [job.state === "paused" ? change("resume", "Resume") : change("pause", "Pause"), " ", change("cancel", "Cancel job")];
@@ -58,7 +58,10 @@ export function progress(app, id, first) {
         try {
             draw(await get(`/redrives/${segment(id)}`));
         } catch (e) {
-            if (e.status !== 404 && e.status !== 0) app.failed(e);
+            if (!first && (e.status === 404 || e.status === 400)) {
+                settled = true;
+                show(node, "There is no such redrive.");
+            } else if (e.status !== 404 && e.status !== 0) app.failed(e);
         }
     }
     const soon = paced(400, load);

@@ -1,5 +1,5 @@
 /* One letter: what happened, its payload, headers, the steps of its task, and its history. */
-import { download, get, keyed, post, segment } from "./api.js";
+import { download, get, keyed, parse, post, segment } from "./api.js";
 import { buttons } from "./act.js";
 import { dialog } from "./dialog.js";
 import { add, age, badge, button, bytes, clock, copier, el, empty, facts, paced, show } from "./dom.js";
@@ -72,7 +72,7 @@ function edit(app, l, value) {
         act: async () => {
             let parsed;
             try {
-                parsed = JSON.parse(text.value);
+                parsed = parse(text.value);
             } catch (e) {
                 throw new Error(`This is no JSON: ${e.message}`);
             }
@@ -91,17 +91,19 @@ function headers(list) {
 export function open(main, app, parts) {
     const id = parts[1] || "", stopped = new AbortController(), list = stepList(), form = { raw: false };
     const head = el("div", { class: "head" }), left = el("div"), right = el("div"), stepBox = el("section", { class: "panel", "aria-label": "Steps" }), past = el("section", { class: "panel" });
-    const tasksTrace = el("span", {}, "–");
+    const tasksTrace = el("span", {}, "–"), detail = el("div", { class: "detail" }, left, right);
     let letter = null, last = "";
 
     /* Drawn anew only when it is another: who reads it, or has a part of it open, is not disturbed. */
     async function load() {
         try {
             const d = await get(`/letters/${segment(id)}`, {}, stopped.signal), text = JSON.stringify(d);
+            if (!head.isConnected) show(main, head, detail); // it is known by now
             if (text !== last) draw(d);
             last = text;
             await Promise.all([loadHistory(), loadSteps(d.letter)]);
         } catch (e) {
+            if (e.status === 404) { letter = null; last = ""; }
             if (e.status === 404) show(main, el("div", { class: "head" }, el("h1", {}, "Letter")), empty("No such letter", "It may have been forgotten: letters go when their topic lets them go.", el("a", { class: "button", href: "#/letters" }, "All letters")));
             else app.failed(e);
         }
@@ -129,9 +131,9 @@ export function open(main, app, parts) {
             none(e.status === 404 ? "The task's events are not in the index: older than it keeps, or never written." : e.message);
         }
     }
-    const soon = paced(800, () => { if (!document.querySelector("dialog[open]")) load(); });
+    const soon = paced(800, () => (document.querySelector("dialog[open]") ? soon() : load()));
     const press = (name) => { const b = [...head.querySelectorAll("button")].find((x) => x.textContent.startsWith(name)); if (b) b.click(); return Boolean(b); };
-    show(main, head, el("div", { class: "detail" }, left, right));
+    show(main, head, detail);
     load();
     return {
         refresh: load, close: () => { soon.stop(); stopped.abort(); },

@@ -11,7 +11,7 @@ const COUNT_TO = 10000, PAGE = 50;
 /* Without a status in the URL: what is unfinished; status=all: every one. */
 function statuses(state) {
     const named = list(state.status);
-    return named.includes("all") || state.job ? [] : named.length ? named : UNFINISHED;
+    return named.includes("all") ? [] : named.length ? named : state.job ? [] : UNFINISHED;
 }
 
 export function filterOf(state) {
@@ -76,14 +76,21 @@ export function open(main, app, parts, first) {
             if (changed([state, page]) || wanted) render();
             else renderBar();
         } catch (e) {
+            if (!quiet && mine === stopped && e.name !== "AbortError") {
+                page = null;
+                changed(null);
+                show(line);
+                show(table, empty("The letters could not be loaded", e.message, button("Try again", () => load())));
+            }
             app.failed(e);
         }
         if (mine === stopped) table.classList.remove("busy");
     }
-    const reload = () => { chosen.clear(); load(true); };
+    const reload = () => { chosen.clear(); renderBar(); load(true); };
 
     function render() {
         const focused = document.activeElement && document.activeElement.closest("tr[data-id]");
+        const same = focused ? page.items.findIndex((l) => l.id === focused.dataset.id) : -1;
         line.textContent = page.total === null ? "" : plural(page.total, "letter") + (page.total_is_more ? " and more" : "");
         if (!page.items.length) {
             const filtered = Object.keys(filterOf(state)).some((name) => name !== "status");
@@ -99,8 +106,9 @@ export function open(main, app, parts, first) {
         }
         if (wanted) {
             wanted = false;
-            focusRow(0);
-        } else if (focused) focusRow(page.items.findIndex((l) => l.id === focused.dataset.id));
+            if (!document.activeElement.closest("input:not([type=checkbox]), select, dialog")) focusRow(0); // else he is elsewhere by now
+        } else if (focused) focusRow(same < 0 ? at : same);
+        else at = -1;
         renderBar();
     }
 
@@ -165,20 +173,34 @@ export function open(main, app, parts, first) {
         }
     }
 
-    function frame() {
-        const typing = parts_ && document.activeElement === parts_.search;
-        if (!typing) { parts_ = filters(state, set, typed, toRows); show(filterBox, parts_.node); }
+    function frame(own) {
+        const held = filterBox.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
+        if (!own || !parts_ || document.activeElement !== parts_.search) {
+            parts_ = filters(state, set, typed, toRows);
+            show(filterBox, parts_.node);
+            const again = held && [...filterBox.querySelectorAll("[aria-label]")].find((e) => e.getAttribute("aria-label") === held);
+            if (again) again.focus();
+        }
         show(head, el("h1", {}, "Letters"), line, fresh, el("div", { class: "actions" }, app.may("redrive") && button("Redrive all of the filter…", () => redrive(app, { filter: filterOf(state) }, reload))));
     }
 
-    const soon = paced(1500, () => { if (!document.querySelector("dialog[open]")) load(true); });
+    const soon = paced(1500, () => (document.querySelector("dialog[open]") ? soon() : load(true)));
     const head = el("div", { class: "head" });
     show(main, head, filterBox, table, bar);
     frame();
     load();
     return {
         key, refresh: () => load(true), close: () => { typed.stop(); soon.stop(); stopped.abort(); },
-        update: (_, next) => { state = next; at = -1; chosen.clear(); frame(); load(); return true; },
+        update: (_, next, own) => {
+            if (!own) typed.stop();
+            state = next;
+            at = -1;
+            chosen.clear();
+            renderBar();
+            frame(own);
+            load();
+            return true;
+        },
         news: (kind, what) => {
             if (kind === "actions" && page && (what.more || what.actions.some((a) => page.items.some((l) => l.id === a.letter)))) soon();
             if (kind !== "letters" || state.cursor) return;

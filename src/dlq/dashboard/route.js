@@ -24,5 +24,12 @@ export function link(parts, state) {
 }
 
 export const here = () => parse(location.hash);
-export function go(parts, state) { location.hash = link(parts, state); }
+
+let asked = null;
+export function go(parts, state) { location.hash = asked = link(parts, state); }
+/* Whether the view that is to be shown was asked for by go(), and not by Back, a link or the address bar. */
+export function ours() {
+    if (location.hash !== asked) asked = null;
+    return asked !== null;
+}
 export const list = (value) => (value === undefined || value === "" ? [] : [value].flat());
