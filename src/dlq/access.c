@@ -148,32 +148,39 @@ static void log_trouble(const struct access *a, const char *what, const char *wh
     log_error(a->log, "dlq.access.trouble", LOG_TEXT("what", what), LOG_TEXT("where", where), LOG_ERROR(e));
 }
 
-static bool has_changed(const char *path, struct timespec *last)
+static bool has_changed(const char *path, const struct timespec *last, struct timespec *now)
 {
     struct stat st;
 
-    if (!path || stat(path, &st) < 0 || !memcmp(&st.st_mtim, last, sizeof *last))
+    if (!path || stat(path, &st) < 0)
         return false;
-    *last = st.st_mtim;
-    return true;
+    *now = st.st_mtim;
+    return memcmp(now, last, sizeof *last) != 0;
 }
 
 /* Reads what changed on disk; the first trouble is returned, all is logged. */
 static struct error look_at_files(struct access *a, bool all)
 {
     const char *tokens = a->config->dlq.access.tokens_file, *jwks = a->config->dlq.access.jwks_file;
+    struct timespec tokens_at = {0, 0}, jwks_at = {0, 0};
     struct error first = error_none(), e;
-    bool tokens_new = has_changed(tokens, &a->tokens_changed), jwks_new = has_changed(jwks, &a->jwks_changed);
+    bool tokens_new = has_changed(tokens, &a->tokens_changed, &tokens_at),
+         jwks_new = has_changed(jwks, &a->jwks_changed, &jwks_at);
 
     if (tokens && (all || tokens_new)) {
         first = read_tokens(a);
         if (failed(first))
             log_trouble(a, "tokens", tokens, first);
+        else
+            a->tokens_changed =
+                tokens_at; /* what could not be read is read again, changed or not: rights do not show in the time */
     }
     if (jwks && (all || jwks_new)) {
         e = read_jwks(a);
         if (failed(e))
             log_trouble(a, "keys", jwks, e);
+        else
+            a->jwks_changed = jwks_at;
         first = failed(first) ? first : e;
     }
     return first;

@@ -41,7 +41,7 @@ struct alerts {
     struct redrives *redrives;
     struct receiver receivers[ALERT_SINKS];
     struct loop_timer timer;
-    bool started;
+    bool started, soon; /* soon: news have set the timer */
     uint64_t ask;
     struct telling list[AT_ONCE_MAX];
     size_t n, at;
@@ -62,12 +62,12 @@ struct alert_found {
     size_t n;
 };
 
-static int64_t count_group(struct store *s, struct slice group, int64_t from_ms, int64_t to_ms, int64_t cap)
+static struct error count_group(struct store *s, struct slice group, int64_t from_ms, int64_t to_ms, int64_t cap, int64_t *n)
 {
     const struct letter_filter f = {.group = group, .from_ms = from_ms, .to_ms = to_ms};
-    int64_t n = 0;
 
-    return from_ms < to_ms && !failed(store_count(s, &f, cap, &n)) ? n : 0;
+    *n = 0;
+    return from_ms < to_ms ? store_count(s, &f, cap, n) : error_none();
 }
 
 static enum alert_kind kind_of(struct slice name)
@@ -85,19 +85,24 @@ static struct error look_at(struct store *s, const struct alert_question *q, str
     struct alert_facts *facts = found->facts[found->n];
     struct alert_facts common = {.group = &found->groups[found->n]};
     struct slice group = row->fingerprint;
+    int64_t of_day = 0, before = 0;
+    struct error error;
 
     for (size_t i = 0; i < found->n; i++)
         if (slice_equal(found->groups[i].fingerprint, group))
             return error_none();
     found->groups[found->n++] = *row;
-    common.lately = count_group(s, group, q->now_ms - ALERT_SPIKE_MS, q->now_ms + 1, 1000000);
-    common.per_five_minutes =
-        count_group(s, group, q->now_ms - DAY_MS, q->now_ms - ALERT_SPIKE_MS, 1000000) * 100 / PARTS_OF_A_DAY;
-    common.was_silent = row->first_ms < q->now_ms - q->new_after_ms &&
-                        !count_group(s, group, q->now_ms - q->new_after_ms, q->now_ms - ALERT_FRESH_MS, 1);
+    error = count_group(s, group, q->now_ms - ALERT_SPIKE_MS, q->now_ms + 1, 1000000, &common.lately);
+    if (!failed(error))
+        error = count_group(s, group, q->now_ms - DAY_MS, q->now_ms - ALERT_SPIKE_MS, 1000000, &of_day);
+    if (!failed(error))
+        error = count_group(s, group, q->now_ms - q->new_after_ms, q->now_ms - ALERT_FRESH_MS, 1, &before);
+    if (failed(error)) /* a count of nothing would be news */
+        return error;
+    common.per_five_minutes = of_day * 100 / PARTS_OF_A_DAY;
+    common.was_silent = row->first_ms < q->now_ms - q->new_after_ms && !before;
     for (enum alert_sink sink = 0; sink < ALERT_SINKS; sink++) {
         struct slice kind = {NULL, 0};
-        struct error error;
 
         facts[sink] = common;
         if (!q->sinks[sink])
@@ -319,6 +324,7 @@ static void time_to_look(void *ctx)
     struct alert_question q = {.now_ms = clock_wall_ms(), .new_after_ms = a->redrives->config->dlq.alerts.new_after_ms};
     bool any = false;
 
+    a->soon = false;
     for (enum alert_sink sink = 0; sink < ALERT_SINKS; sink++) {
         q.sinks[sink] = a->receivers[sink].endpoint != NULL;
         any = any || q.sinks[sink];
@@ -341,8 +347,10 @@ void alerts_start(struct alerts *a)
 
 void alerts_folded(struct alerts *a)
 {
-    if (a && a->started && !a->ask && !a->call && !a->act)
-        loop_timer_set(&a->timer, SOON_MS);
+    if (!a || !a->started || a->ask || a->call || a->act || a->soon)
+        return; /* soon: letters that keep coming must not put the look off for ever */
+    a->soon = true;
+    loop_timer_set(&a->timer, SOON_MS);
 }
 
 static struct error make(struct alerts *a, enum alert_sink sink, const char *url)

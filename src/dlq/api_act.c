@@ -3,6 +3,7 @@
 
 #include "api_parts.h"
 #include "stepmill/clock.h"
+#include "stepmill/utf8.h"
 
 enum { REFUSALS_A_MINUTE = 10, MINUTE_MS = 60000 };
 
@@ -69,11 +70,12 @@ void api_record_refusal(struct api *api, const struct who *who, struct http_serv
     int64_t now = clock_wall_ms();
     struct action action;
     char id[37], what[256];
+    struct buf text = BUF_IN(what);
 
-    snprintf(what, sizeof what, "%s %.*s", http_server_method(http), (int)(http_server_path(http).len % 200),
-             http_server_path(http).at);
+    buf_printf(&text, "%s ", http_server_method(http));
+    utf8_put(&text, utf8_cut(http_server_path(http), 80)); /* each byte that is no UTF-8 becomes three */
     log_warn(api->log, "dlq.api.refused", LOG_TEXT("who", who->name), LOG_TEXT("peer", http_server_peer(http)),
-             LOG_TEXT("what", what), LOG_TEXT("code", why));
+             LOG_TEXT("what", buf_text(&text)), LOG_TEXT("code", why));
     if (!may_record(api, why, now))
         return;
     action_new_id(id, now);
@@ -82,7 +84,7 @@ void api_record_refusal(struct api *api, const struct who *who, struct http_serv
                              .kind = slice_of(action_kind_name(ACTION_ACCESS_REFUSED)),
                              .actor = slice_of(who->name),
                              .actor_kind = slice_of(who->kind == WHO_TOKEN ? "token" : "user"),
-                             .name = slice_of(what),
+                             .name = buf_slice(&text),
                              .detail = slice_of(why),
                              .due_at_ms = -1};
     (void)redrives_act(api->redrives, &action, 1, nothing, NULL);

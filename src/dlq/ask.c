@@ -171,7 +171,7 @@ static bool start_reader(struct asks *a, enum ask_lane lane)
 {
     struct reader *r = &a->readers[a->nreaders];
 
-    *r = (struct reader){.asks = a, .lane = lane, .place = {.shared = a->options.shared}};
+    *r = (struct reader){.asks = a, .lane = lane, .place = {.shared = a->options.shared, .asks = a}};
     r->started = pthread_create(&r->thread, NULL, reader_thread, r) == 0;
     a->nreaders += r->started;
     return r->started;
@@ -232,6 +232,17 @@ void asks_free(struct asks *a)
     loop_notifier_free(a->notifier);
     pthread_mutex_destroy(&a->lock);
     free(a);
+}
+
+bool ask_stopped(const struct ask_place *place)
+{
+    struct asks *a = place->asks;
+    bool stop;
+
+    pthread_mutex_lock(&a->lock);
+    stop = a->stop;
+    pthread_mutex_unlock(&a->lock);
+    return stop;
 }
 
 void asks_ready(struct asks *a)

@@ -32,7 +32,11 @@ struct ask_place {
     struct store *store; /* NULL: no index yet (the answer is then wait index_not_ready, without run) */
     struct tasks *tasks; /* NULL: no tasks index */
     void *shared;        /* asks_options.shared: read-only for run, thread-safe by whoever set it */
+    struct asks *asks;
 };
+
+/* From run: asks_free waits for it, so what waits for Kafka should end. */
+bool ask_stopped(const struct ask_place *place);
 
 struct answer {
     struct error error;  /* what run returned */

@@ -18,9 +18,26 @@ static void step_committed(struct redrives *r)
     if (s->sending.under_way)
         jobs_sent(r, &s->sending);
     s->batch = NULL;
+    r->at_once = LETTERS_AT_ONCE;
+    r->pause_ms = AGAIN_MS;
     if (kind == WORK_EDIT)
         edit_settle(r, true);
     step_end(r, 0);
+}
+
+/* It is not in the topic. What is to blame is not always known (a partition that is away, a record among many that the broker
+ * refuses), so fewer go the next time, and one alone waits longer and longer: other work has its turn in between. */
+static void step_failed(struct redrives *r)
+{
+    int64_t again = AGAIN_MS;
+
+    if (r->at_once > 1) {
+        r->at_once /= 2;
+    } else {
+        again = r->pause_ms;
+        r->pause_ms = 2 * again < AGAIN_MAX_MS ? 2 * again : AGAIN_MAX_MS;
+    }
+    step_end(r, again);
 }
 
 /* ---- The writer */
@@ -41,7 +58,7 @@ static void reached(void *ctx)
         else if (r->step.kind == WORK_EDIT && r->refused)
             edit_settle(r, false);
         else
-            step_end(r, r->refused ? AGAIN_MS : 0);
+            step_failed(r);
     }
     r->refused = 0;
     if (first && !r->stopping) {
@@ -263,6 +280,8 @@ struct error redrives_new(const struct redrives_options *options, struct redrive
     r->o = *options;
     r->config = options->config;
     r->scratch = BUF(KAFKA_MESSAGE_MAX);
+    r->at_once = LETTERS_AT_ONCE;
+    r->pause_ms = AGAIN_MS;
     random_bytes(&r->seed, sizeof r->seed);
     for (int kind = 0; kind < WORK_KINDS; kind++)
         r->due_ms[kind] = INT64_MAX;
@@ -306,7 +325,6 @@ void redrives_free(struct redrives *r)
     alerts_free(r->alerts);
     loop_timer_cancel(&r->timer);
     if (r->step.arena) {
-        registry_cancel(r->o.registry, r->step.waiter);
         if (!r->step.submitted) /* else the producer has freed it */
             kafka_batch_free(r->step.batch);
         arena_free(r->step.arena);

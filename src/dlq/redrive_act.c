@@ -144,10 +144,20 @@ void acts_settle(struct redrives *r, bool committed, uint64_t refused)
     }
 }
 
+/* What was said to be written, or may be taken for it, does not vanish without a word. */
+static void drop(struct redrives *r, struct act *a)
+{
+    if (a->submitted && !failed(a->error))
+        log_error(r->o.log, "dlq.decision_open", LOG_INT("actions", a->n),
+                  LOG_TEXT("reason", "the processor stops before Kafka has said whether they are written"),
+                  LOG_TEXT("action", "look at the history of what was decided last, and decide again what is missing"));
+    act_free(a);
+}
+
 void acts_drop(struct redrives *r)
 {
     while (r->written.first)
-        act_free(list_entry(r->written.first, struct act, in_queue));
+        drop(r, list_entry(r->written.first, struct act, in_queue));
     while (r->acts.first)
-        act_free(list_entry(r->acts.first, struct act, in_queue));
+        drop(r, list_entry(r->acts.first, struct act, in_queue));
 }

@@ -7,13 +7,14 @@
 #include "store_parts.h"
 
 /* A job that the pace holds back is looked at so often, and sends at least so much of a second's letters at once. */
-enum { PACE_MS = 100, CANARY_MS = 1000, JOB_ARENA_MAX = 16 * 1024 * 1024 };
+enum { PACE_MS = 100, CANARY_MS = 1000, CANARY_MAX = 1000, JOB_ARENA_MAX = 16 * 1024 * 1024 };
 
 /* ---- What the index says of jobs */
 
 struct job_facts {
     struct job_row row;
     bool canary_passed; /* a canary of it has failed before, and somebody let it go on */
+    int64_t silent;     /* letters it has sent of whose end nobody will hear, up to CANARY_MAX */
 };
 struct jobs_found {
     struct job_facts *at;
@@ -33,6 +34,23 @@ static bool canary_paused(struct store *s, struct slice job)
     return found;
 }
 
+/* Only tasks of ours tell their end, and only if their events are kept. */
+static int64_t silent_of(const struct ask_place *place, const struct job_row *row)
+{
+    struct statement *st = database_prepare(store_database(place->store),
+                                            "SELECT count(*) FROM (SELECT 1 FROM job_letters j JOIN letters l ON l.id = j.letter "
+                                            "WHERE j.job = ?1 AND j.sent = 1 AND (l.family <> ?2 OR ?3) LIMIT ?4)");
+    int64_t n;
+
+    statement_text(st, 1, row->id);
+    statement_int(st, 2, LETTER_FAMILY_STEPMILL);
+    statement_int(st, 3, !place->tasks);
+    statement_int(st, 4, CANARY_MAX);
+    n = statement_step(st) ? statement_int_at(st, 0) : 0;
+    statement_reset(st);
+    return n;
+}
+
 static struct error run(struct ask_place *place, void *question, struct answer *a)
 {
     struct jobs_found *found = arena_alloc(a->arena, sizeof *found);
@@ -47,7 +65,8 @@ static struct error run(struct ask_place *place, void *question, struct answer *
         return error;
     found->at = arena_alloc(a->arena, (page.n + 1) * sizeof *found->at);
     for (size_t i = 0; found->at && i < page.n; i++)
-        found->at[found->n++] = (struct job_facts){page.rows[i], canary_paused(place->store, page.rows[i].id)};
+        found->at[found->n++] =
+            (struct job_facts){page.rows[i], canary_paused(place->store, page.rows[i].id), silent_of(place, &page.rows[i])};
     a->result = found;
     return found->at ? database_error(store_database(place->store))
                      : error_make(CLASS_INTERNAL, "out_of_memory", "no memory left to look at jobs");
@@ -137,7 +156,7 @@ static size_t allowance(const struct redrives *r, struct job_control *c, int64_t
         *wait_ms = (least - n) * 1000 / rate + 1;
         return 0;
     }
-    return n < LETTERS_AT_ONCE ? (size_t)n : LETTERS_AT_ONCE;
+    return n < (int64_t)r->at_once ? (size_t)n : r->at_once;
 }
 
 void jobs_sent(struct redrives *r, struct sending *s)
@@ -160,11 +179,16 @@ void jobs_sent(struct redrives *r, struct sending *s)
 
 static void pause_canary(struct redrives *r, const struct job_facts *f)
 {
-    char id[37], text[160];
+    char id[37], text[200];
     struct action a = redrives_action(r, id, ACTION_JOB_PAUSED);
 
-    snprintf(text, sizeof text, "%lld of the first %lld letters failed again: resume the job to send the others all the same",
-             (long long)f->row.failed_again, (long long)f->row.sent);
+    if (f->row.failed_again > 0)
+        snprintf(text, sizeof text, "%lld of the first %lld letters failed again: resume the job to send the others all the same",
+                 (long long)f->row.failed_again, (long long)f->row.sent);
+    else
+        snprintf(text, sizeof text,
+                 "how the first %lld letters end cannot be seen from here: look at them, then resume the job to send the others",
+                 (long long)f->row.sent);
     a.job = f->row.id;
     a.name = SLICE("canary");
     a.reason = slice_of(text);
@@ -213,6 +237,8 @@ static enum next next_of(const struct redrives *r, struct job_control *c, const 
     *limit = allowance(r, c, wait_ms);
     if (canary > 0 && !f->canary_passed && row->sent < row->selected) {
         if (row->failed_again > 0)
+            return NEXT_PAUSE;
+        if (row->sent >= canary && row->completed + f->silent >= canary && row->completed < canary)
             return NEXT_PAUSE;
         if (row->sent >= canary && row->completed < canary) {
             *wait_ms = CANARY_MS;

@@ -34,7 +34,9 @@ static bool read_at(struct loading *l, struct slice topic, int32_t partition, in
         return false;
     l->error = kafka_reader_open(&reader, &options, name.at, partition, KAFKA_START_OFFSET, offset, FETCH_MS, l->answer->detail,
                                  sizeof l->answer->detail);
-    if (failed(l->error))
+    if (failed(l->error) && !strcmp(l->error.code, "kafka_topic_missing"))
+        l->error = error_none(); /* its value is gone, as if the topic no longer held it */
+    if (!reader)
         return false;
     while (!found && clock_mono_ms() < until) {
         enum kafka_read what = kafka_reader_next(reader, 500, &record);

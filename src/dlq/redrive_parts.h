@@ -19,6 +19,7 @@ enum {
     JOBS_MAX = 100,                        /* unended ones that are looked at */
     SELECTED_BYTES_MAX = 40 * 1024 * 1024, /* ids of one selection: they leave in one transaction */
     AGAIN_MS = 1000,                       /* after what failed for a reason that time mends */
+    AGAIN_MAX_MS = 60000,
 };
 
 enum writer_phase { WRITER_STARTING, WRITER_REACHING, WRITER_IDLE, WRITER_SENDING, WRITER_STOPPED };
@@ -71,8 +72,7 @@ struct step {
     struct arena *arena; /* NULL: none */
     enum work_kind kind;
     uint64_t generation;
-    uint64_t ask;    /* that it waits for; 0: none */
-    uint64_t waiter; /* of the registry; 0: none */
+    uint64_t ask; /* that it waits for; 0: none */
     struct kafka_batch *batch;
     bool ready, submitted;
     struct sending sending;
@@ -94,6 +94,8 @@ struct redrives {
     enum writer_phase phase;
     bool stopping, turning;
     bool freeing;        /* asks are gone */
+    size_t at_once;      /* letters of the next transaction: fewer after one that failed, until the one to blame is alone */
+    int64_t pause_ms;    /* after the next one that fails with a single letter */
     uint64_t generation; /* raised by every transaction */
     uint64_t producer;   /* kafka_txn_status.replaced when what was written was last read */
     uint64_t last_ticket;

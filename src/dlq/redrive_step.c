@@ -71,7 +71,6 @@ void step_end(struct redrives *r, int64_t again_ms)
 
     restore_cancel(r->restore);
     ask_forget(r->o.asks, s->ask);
-    registry_cancel(r->o.registry, s->waiter);
     kafka_batch_free(s->batch);
     arena_free(s->arena);
     *s = (struct step){.arena = NULL};

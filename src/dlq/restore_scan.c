@@ -122,20 +122,30 @@ static int64_t begin_of(const struct scan_question *q)
     return from < 0 ? 0 : from;
 }
 
+/* What comes later tells of no task that is looked for. */
+static int64_t end_of(const struct scan_question *q)
+{
+    int64_t to = 0;
+
+    for (size_t i = 0; i < q->n; i++)
+        if (q->tasks[i]->failed_at_ms > to)
+            to = q->tasks[i]->failed_at_ms;
+    return to + NEAR_MS;
+}
+
 struct error scan_run(struct ask_place *place, void *question, struct answer *a)
 {
     const struct scan_question *q = question;
     const struct config_kafka *k = &q->config->kafka;
     struct kafka_options options = {.at = k->options, .count = k->noptions, .client_id = "stepmill-dlq-restore"};
     struct scan_task *tasks = arena_alloc(a->arena, q->n * sizeof *tasks);
-    int64_t until = clock_mono_ms() + SCAN_MS, heard = clock_mono_ms();
+    int64_t until = clock_mono_ms() + SCAN_MS, heard = clock_mono_ms(), end = end_of(q);
     const struct kafka_record *record;
     struct kafka_reader *reader;
     const char *detail;
     size_t open = q->n;
     struct error error;
 
-    (void)place;
     a->result = tasks;
     if (!tasks)
         return error_make(CLASS_INTERNAL, "out_of_memory", "no memory left to read events");
@@ -148,7 +158,11 @@ struct error scan_run(struct ask_place *place, void *question, struct answer *a)
 
         if (what == KAFKA_READ_END)
             break;
-        if (what == KAFKA_READ_RECORD) {
+        if (ask_stopped(place))
+            error = error_make(CLASS_LOST, "stopped", "The processor stops.");
+        else if (what == KAFKA_READ_RECORD && record->timestamp > end)
+            kafka_reader_skip(reader, record->partition);
+        else if (what == KAFKA_READ_RECORD) {
             heard = clock_mono_ms();
             if (!take(q, tasks, record, a->arena, &open))
                 break; /* the tasks whose cells did not fit are told as not found */

@@ -65,7 +65,8 @@ static bool schedule(struct redrives *r, const struct letter_row *row)
 {
     char id[37];
     struct action a = redrives_action(r, id, ACTION_RETRY_SCHEDULED);
-    int64_t due = row->letter.failed_at_ms + r->config->dlq.retry.after_ms, jitter = r->config->dlq.retry.jitter_ms;
+    int64_t failed_at = row->letter.failed_at_ms < a.at_ms ? row->letter.failed_at_ms : a.at_ms; /* a header of anybody's */
+    int64_t due = failed_at + r->config->dlq.retry.after_ms, jitter = r->config->dlq.retry.jitter_ms;
 
     if (due < a.at_ms) /* found late: after a pause of the processor they must not all go at once */
         due = a.at_ms;
@@ -128,5 +129,5 @@ void due_work(struct redrives *r)
     work_due(r, WORK_DUE, LOOK_MS);
     load_and_send(r, &(struct load_question){.source = LOAD_DUE,
                                              .until_ms = clock_wall_ms(),
-                                             .limit = (size_t)(rate < LETTERS_AT_ONCE ? rate : LETTERS_AT_ONCE)});
+                                             .limit = (size_t)rate < r->at_once ? (size_t)rate : r->at_once});
 }

@@ -48,6 +48,7 @@ static const char schema[] =
     "CREATE INDEX actions_letter ON actions (letter) WHERE letter IS NOT NULL;"
     "CREATE INDEX actions_group ON actions (grp) WHERE grp IS NOT NULL;"
     "CREATE INDEX actions_job ON actions (job) WHERE job IS NOT NULL;"
+    "CREATE INDEX actions_job_own ON actions (job) WHERE job IS NOT NULL AND letter IS NULL;"
     "CREATE INDEX actions_kind ON actions (kind);"
     "CREATE INDEX actions_actor ON actions (actor);"
     "CREATE TABLE alerts (grp TEXT, sink TEXT, at INT NOT NULL, kind TEXT, PRIMARY KEY (grp, sink)) WITHOUT ROWID;"

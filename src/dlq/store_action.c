@@ -293,8 +293,8 @@ void store_fold_action(struct store *s, const struct effect *e)
     if (e->kind >= EFFECT_JOB_REQUESTED && e->job.at) {
         apply_to_job(s, e, num);
     } else if (e->letter.at && e->kind != EFFECT_NONE && e->kind < EFFECT_GROUP_RESOLVED) {
-        if ((e->kind == EFFECT_REDRIVEN || e->kind == EFFECT_SKIPPED) && e->job.at)
-            mark_sent(s, e);
+        if ((e->kind == EFFECT_REDRIVEN || e->kind == EFFECT_SKIPPED) && e->job.at && !slice_is(e->job, "auto"))
+            mark_sent(s, e); /* "auto" is no job: nobody would ever forget its letters */
         apply_to_letter(s, e);
     } else if (e->group.at && e->kind != EFFECT_NONE) {
         apply_to_group(s, e);

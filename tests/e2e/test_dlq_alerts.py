@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from letters import index
+from places import TIME_FACTOR
 from processor import Processor, actions_of, wait_action, write_action
 from records import new_task
 from test_dlq_redrive import put_letters
@@ -100,4 +101,17 @@ def test_a_spike_and_a_return_are_told_and_one_in_an_hour_is_enough(world, recei
     wait_for("the letters are known", 60, lambda: index(processor, "SELECT count(*) FROM letters")[0][0] >= 122)
     time.sleep(4)  # a look comes a second after the news
     assert len(receiver.calls) == 2, receiver.calls[2:]
+    processor.stop()
+
+
+def test_letters_that_keep_coming_do_not_put_off_the_alert(world, receiver):
+    """A look comes a second after news; news in between must not move it on for ever."""
+    receiver.refused.add("/webhook")
+    processor = Processor(world, alerts={"webhook": {"url": f"http://127.0.0.1:{receiver.server_port}/webhook"}}).engine()
+    deadline, number = time.monotonic() + 20 * TIME_FACTOR, 0
+    while not receiver.calls:
+        assert time.monotonic() < deadline, f"no alert during {number} letters"
+        put_letters(world, 1, first=number)
+        number += 1
+        time.sleep(0.1)
     processor.stop()

@@ -43,9 +43,12 @@ def test_letters_of_others_go_back_as_they_were(world):
     processor = Processor(world).engine()
     ids = [f"{topic}:1:77", f"{topic}:1:78"]
     wait_for("the letters are known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 2)
-    job = request_job(world, ids)
+    job = request_job(world, ids, canary=1)
+    paused, = wait_action(world, "job_paused", job=job)  # how it ends is written nowhere here
+    assert paused["name"] == "canary" and "cannot be seen" in paused["reason"] and len(world.reader("orders").all()) == 1
+    assert processor.api("POST", f"/redrives/{job}/resume", json={}).status_code == 200
     wait_action(world, "job_finished", job=job)
-    records = world.reader("orders").until(2)
+    records = world.readers["orders"].until(2)
     assert {(r.key, r.value) for r in records} == {(b"order-7", b"\0\1not ours"), (b"order-8", None)}
     for r in records:
         assert dict(r.headers)["app"] == b"\xff\0kept" and r.header("stepmill.job") == job
