@@ -29,8 +29,11 @@ static void step_committed(struct redrives *r)
  * refuses), so fewer go the next time, and one alone waits longer and longer: other work has its turn in between. */
 static void step_failed(struct redrives *r)
 {
+    size_t sent = r->step.sending.sent;
     int64_t again = AGAIN_MS;
 
+    if (sent && sent < r->at_once)
+        r->at_once = sent;
     if (r->at_once > 1) {
         r->at_once /= 2;
     } else {

@@ -57,6 +57,22 @@ def test_letters_of_others_go_back_as_they_were(world):
     processor.stop()
 
 
+def test_letters_that_kafka_refuses_do_not_hold_up_the_others(world):
+    """A compacted topic takes no record without a key, and its refusal falls on all that go with it."""
+    topic = world.topic("definitions")
+    dead = [("__connect.errors.topic", topic.encode()), ("__connect.errors.partition", b"1"),
+            ("__connect.errors.exception.class.name", b"java.lang.RuntimeException")]
+    produce([(world.topic("dlq"), None if n in (1, 4) else b"key-%d" % n, b"value %d" % n, [*dead, ("__connect.errors.offset", b"%d" % n)])
+             for n in range(8)])
+    processor = Processor(world).engine()
+    wait_for("the letters are known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 8)
+    job = request_job(world, [f"{topic}:1:{n}" for n in range(8)])
+    finished, = wait_action(world, "job_finished", 120, job=job)
+    assert {r.key for r in world.reader("definitions").all() if r.header("stepmill.job") == job} == {b"key-%d" % n for n in (0, 2, 3, 5, 6, 7)}
+    assert {c["name"]: c["n"] for c in finished["counts"]}["sent"] == 6, finished
+    processor.stop()
+
+
 def test_of_two_with_one_name_one_is_left(world):
     """The broker fences the producer of one of them: it says so and ends; no decision is lost or made twice."""
     letter, = put_letters(world, 1)
