@@ -331,7 +331,7 @@ static void time_to_look(void *ctx)
     }
     if (!any || a->ask || a->call || a->act)
         return; /* what is under way sets the timer when it ends */
-    if (!collect_status(a->redrives->o.collect).caught_up)
+    if (!collect_status(a->redrives->o.collect).was_caught_up)
         look_later(a, LOOK_MS); /* half an index is full of news that are none */
     else
         a->ask = ask(a->redrives->o.asks, ASK_INDEX, look, looked, a, &q, sizeof q);

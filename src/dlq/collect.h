@@ -62,6 +62,7 @@ void collect_forget(struct collect *c, uint64_t ticket);
 struct collect_status {
     bool connected;                                 /* a broker answered lately */
     bool caught_up;                                 /* all partitions were read to their end, as far as known */
+    bool was_caught_up;                             /* since the start: letters that keep coming may leave it behind again */
     uint64_t letters, actions, foreign, unreadable; /* folded since start; foreign: of other families; unreadable actions */
     uint64_t batches;
     int64_t lag;         /* records behind the end, of all partitions; -1: not known */

@@ -26,6 +26,7 @@ void reading_status(struct reading *r)
     }
     s->lag = kafka_follow_count(r->follow) ? lag : -1;
     s->caught_up = kafka_follow_caught_up(r->follow);
+    s->was_caught_up |= s->caught_up;
     s->trouble = kafka_follow_trouble(r->follow);
     s->connected = !s->trouble || strcmp(s->trouble, "topic_missing") == 0;
     s->waiting = r->waiting;

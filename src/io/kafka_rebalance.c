@@ -270,6 +270,20 @@ void kafka_source_release(struct kafka_source *s)
 
 /* ---- Start and stop of one partition */
 
+/* librdkafka keeps a partition paused over any rebalance, while the app begins with it as running: it would never be read again.
+ */
+static void let_run(struct kafka_source *s, const struct kafka_partition *name, struct part *p)
+{
+    rd_kafka_topic_partition_list_t *list;
+
+    if (!RULE(paused_no_more) || !p->held)
+        return;
+    list = kafka_list_of(name, 1);
+    (void)rd_kafka_resume_partitions(s->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    p->held = false;
+}
+
 static void start(struct kafka_source *s, const char *topic, struct part *p, const struct kafka_answer *a)
 {
     rd_kafka_topic_partition_list_t *list;
@@ -278,8 +292,8 @@ static void start(struct kafka_source *s, const char *topic, struct part *p, con
 
     p->assignment = ++s->numbers;
     p->start = a->committed;
-    p->paused = false;
     source_part_enter(s, p, PART_OWNED);
+    let_run(s, &name, p);
     from = s->events.assigned(s->context, &(struct kafka_assigned){topic, p->number, p->assignment, a->committed, a->metadata});
     if (from < 0 && from != KAFKA_OFFSET_BEGINNING && from != KAFKA_OFFSET_END)
         bug("partition %s %d shall start at offset %lld", topic, (int)p->number, (long long)from);
@@ -288,10 +302,6 @@ static void start(struct kafka_source *s, const char *topic, struct part *p, con
 
     list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, topic, p->number)->offset = from;
-    if (RULE(paused_no_more) && p->held) {
-        (void)rd_kafka_resume_partitions(s->rk, list); /* or it would never be read again: the app believes that it runs */
-        p->held = false;
-    }
     if (s->phase == SOURCE_OPEN && add(s, list))
         return;
     if (s->phase != SOURCE_OPEN)

@@ -108,6 +108,7 @@ def test_letters_that_keep_coming_do_not_put_off_the_alert(world, receiver):
     """A look comes a second after news; news in between must not move it on for ever."""
     receiver.refused.add("/webhook")
     processor = Processor(world, alerts={"webhook": {"url": f"http://127.0.0.1:{receiver.server_port}/webhook"}}).engine()
+    processor.wait_log("dlq.caught_up")
     deadline, number = time.monotonic() + 20 * TIME_FACTOR, 0
     while not receiver.calls:
         assert time.monotonic() < deadline, f"no alert during {number} letters"
