@@ -11,7 +11,8 @@
 /* Bits start at the watermark rounded down to a word, so that sliding moves whole words. */
 struct offsets {
     int64_t watermark;
-    uint64_t *words;
+    uint64_t *words; /* finished */
+    uint64_t *gaps;  /* of these: no record, so nothing is lost if nobody is told */
     size_t nwords;
 };
 
@@ -45,6 +46,7 @@ void offsets_free(struct offsets *o)
     if (!o)
         return;
     free(o->words);
+    free(o->gaps);
     free(o);
 }
 
@@ -55,17 +57,23 @@ bool offsets_is_finished(const struct offsets *o, int64_t offset)
     return offset < o->watermark || bit(o, (size_t)(offset - first_bit(o)));
 }
 
+static bool grow(uint64_t **words, size_t from, size_t to)
+{
+    uint64_t *more = realloc(*words, to * sizeof *more);
+
+    if (!more)
+        return false;
+    memset(more + from, 0, (to - from) * sizeof *more);
+    *words = more;
+    return true;
+}
+
 static bool reserve_exactly(struct offsets *o, size_t nwords)
 {
-    uint64_t *words;
-
     if (nwords <= o->nwords)
         return true;
-    words = realloc(o->words, nwords * sizeof *words);
-    if (!words)
+    if (!grow(&o->words, o->nwords, nwords) || !grow(&o->gaps, o->nwords, nwords))
         return false;
-    memset(words + o->nwords, 0, (nwords - o->nwords) * sizeof *words);
-    o->words = words;
     o->nwords = nwords;
     return true;
 }
@@ -80,9 +88,17 @@ struct offsets *offsets_copy(const struct offsets *o)
         offsets_free(copy);
         return NULL;
     }
-    if (copy && o->nwords)
+    if (copy && o->nwords) {
         memcpy(copy->words, o->words, o->nwords * sizeof *o->words);
+        memcpy(copy->gaps, o->gaps, o->nwords * sizeof *o->gaps);
+    }
     return copy;
+}
+
+static void drop_first(uint64_t *words, size_t n, size_t gone)
+{
+    memmove(words, words + gone, (n - gone) * sizeof *words);
+    memset(words + n - gone, 0, gone * sizeof *words);
 }
 
 /* Move the watermark and drop the words that lie wholly below. */
@@ -94,8 +110,8 @@ static void move_to(struct offsets *o, int64_t watermark)
     if (gone > o->nwords)
         gone = o->nwords;
     if (gone) {
-        memmove(o->words, o->words + gone, (o->nwords - gone) * sizeof *o->words);
-        memset(o->words + o->nwords - gone, 0, gone * sizeof *o->words);
+        drop_first(o->words, o->nwords, gone);
+        drop_first(o->gaps, o->nwords, gone);
     }
 }
 
@@ -109,16 +125,14 @@ static void slide(struct offsets *o)
     move_to(o, first_bit(o) + (int64_t)i);
 }
 
-bool offsets_finish(struct offsets *o, int64_t offset)
+static void set(struct offsets *o, size_t word, uint64_t bits, bool gap)
 {
-    if (offsets_is_finished(o, offset)) {
-        fprintf(stderr, "BUG: offset %lld finished twice\n", (long long)offset);
-        abort();
-    }
-    return offsets_finish_gap(o, offset, offset + 1);
+    if (gap)
+        o->gaps[word] |= bits & ~o->words[word]; /* a record that is finished stays one */
+    o->words[word] |= bits;
 }
 
-bool offsets_finish_gap(struct offsets *o, int64_t from, int64_t to)
+static bool finish(struct offsets *o, int64_t from, int64_t to, bool gap)
 {
     int64_t base = first_bit(o);
 
@@ -136,12 +150,23 @@ bool offsets_finish_gap(struct offsets *o, int64_t from, int64_t to)
     for (int64_t i = from - base; i < to - base;) {
         bool whole = i % WORD_BITS == 0 && to - base - i >= WORD_BITS;
 
-        o->words[i / WORD_BITS] |= whole ? UINT64_MAX : UINT64_C(1) << i % WORD_BITS;
+        set(o, (size_t)i / WORD_BITS, whole ? UINT64_MAX : UINT64_C(1) << i % WORD_BITS, gap);
         i += whole ? WORD_BITS : 1;
     }
     slide(o);
     return true;
 }
+
+bool offsets_finish(struct offsets *o, int64_t offset)
+{
+    if (offsets_is_finished(o, offset)) {
+        fprintf(stderr, "BUG: offset %lld finished twice\n", (long long)offset);
+        abort();
+    }
+    return finish(o, offset, offset + 1, false);
+}
+
+bool offsets_finish_gap(struct offsets *o, int64_t from, int64_t to) { return finish(o, from, to, true); }
 
 /* The text is base64url of: format, watermark (8 bytes, little endian), CRC-32C (4), then tokens that describe the bits
  * from the watermark up. A token is a varint: value << 2 | bit << 1 | 1 = a run of `value` equal bits;
@@ -230,7 +255,7 @@ static void put_bits(struct bytes *b, const struct offsets *o)
     }
 }
 
-bool offsets_encode(const struct offsets *o, char *text, size_t room, size_t *len)
+static bool encode(const struct offsets *o, char *text, size_t room, size_t *len)
 {
     struct bytes b = {.len = HEADER};
 
@@ -242,6 +267,23 @@ bool offsets_encode(const struct offsets *o, char *text, size_t room, size_t *le
     put_little_endian(b.at + 9, crc32c(b.at + HEADER, b.len - HEADER), 4);
     *len = base64url_encode(text, b.at, b.len);
     return true;
+}
+
+/* Gaps make runs longer, and the text mostly shorter. Between records that nobody has finished they make it longer, and must not
+ * keep it from being sent. */
+bool offsets_encode(const struct offsets *o, char *text, size_t room, size_t *len)
+{
+    struct offsets *records;
+    bool fits;
+
+    if (encode(o, text, room, len))
+        return true;
+    records = RULE(gaps_untold) ? offsets_copy(o) : NULL;
+    for (size_t i = 0; records && i < records->nwords; i++)
+        records->words[i] &= ~records->gaps[i];
+    fits = records && encode(records, text, room, len);
+    offsets_free(records);
+    return fits;
 }
 
 static uint64_t get_little_endian(const uint8_t *at, size_t n)
@@ -280,7 +322,7 @@ static const char *get_token(struct offsets *o, int64_t limit, int64_t *offset, 
     if (count == 0 || count > limit - *offset)
         return "window too large";
     if (token & 1) {
-        if (token & 2 && !offsets_finish_gap(o, *offset, *offset + count))
+        if (token & 2 && !finish(o, *offset, *offset + count, false))
             return no_memory;
         *offset += count;
         return NULL;
@@ -288,7 +330,7 @@ static const char *get_token(struct offsets *o, int64_t limit, int64_t *offset, 
     if (count / 8 > end - *at)
         return "cut off";
     for (int64_t i = 0; i < count; i++)
-        if ((*at)[i / 8] >> i % 8 & 1 && !offsets_finish_gap(o, *offset + i, *offset + i + 1))
+        if ((*at)[i / 8] >> i % 8 & 1 && !finish(o, *offset + i, *offset + i + 1, false))
             return no_memory;
     *at += count / 8;
     *offset += count;

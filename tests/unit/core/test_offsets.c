@@ -161,9 +161,36 @@ static void crc_matches_the_rfc(void **state)
     assert_int_equal(crc32c(zeros, sizeof zeros), 0x8a9136aa); /* RFC 3720 §B.4 */
 }
 
+/* A record in every second offset, none of them finished, behind a stuck one: the gaps alone are longer than a commit may be. */
+static void gaps_never_make_the_text_too_long(void **state)
+{
+    struct offsets *o = offsets_new(0), *copy;
+    char text[OFFSETS_TEXT_MAX];
+    const char *why;
+    size_t len, before;
+
+    (void)state;
+    assert_true(offsets_finish(o, 7));
+    assert_true(offsets_encode(o, text, sizeof text, &before));
+    for (int64_t at = 101; at < 100000; at += 2)
+        assert_true(offsets_finish_gap(o, at, at + 1));
+    assert_true(offsets_encode(o, text, sizeof text, &len));
+    assert_int_equal(len, before);
+    copy = offsets_decode(0, text, len, &why);
+    assert_non_null(copy);
+    assert_true(offsets_is_finished(copy, 7) && !offsets_is_finished(copy, 101));
+    offsets_free(copy);
+    assert_true(offsets_finish_gap(o, 0, 7)); /* the head is done: what is a gap moves the watermark all the same */
+    assert_int_equal(offsets_watermark(o), 8);
+    assert_true(offsets_finish(o, 102) && offsets_finish_gap(o, 8, 101));
+    assert_int_equal(offsets_watermark(o), 104);
+    offsets_free(o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gaps_never_make_the_text_too_long),
         cmocka_unit_test(watermark_follows_the_lowest_unfinished),
         cmocka_unit_test(gaps_may_overlap_what_is_finished),
         cmocka_unit_test(text_carries_the_set),
