@@ -110,7 +110,7 @@ void task_load(struct task *t)
     struct ticket ticket = task_ticket(t);
 
     t->redis_attempt = ticket.attempt;
-    t->stops_seen = t->worker->stops;
+    t->stops_asked = t->worker->stops;
     task_enter(t, TASK_LOADING);
     t->deadline_ms = loop_now_ms(t->worker->loop) + t->agent->config->deadline_ms;
     cells_load(t->worker->cells, ticket,
@@ -311,6 +311,7 @@ void task_loaded(struct task *t, const struct cells_answer *a)
         task_wait(t, damaged ? OUTAGE_VERSION : OUTAGE_REDIS, loop_now_ms(t->worker->loop) + pause_ms);
         return;
     }
+    t->stops_seen = t->stops_asked;
     keep_memory(t, a);
     hex_encode(t->nonce, &(uint64_t){RULE(nonce) ? random_next(&t->worker->seed) : 0}, sizeof(uint64_t));
     t->session_tokens = a->session_tokens;

@@ -105,7 +105,7 @@ static void send(struct task *t, bool whole)
     add_memory(t, &record);
     t->redis_attempt = ticket.attempt;
     t->recorded_ms = loop_now_ms(t->worker->loop);
-    t->stops_seen = t->worker->stops;
+    t->stops_asked = t->worker->stops;
     task_enter(t, TASK_SAVING);
     cells_record(t->worker->cells, ticket, &record);
     free(writes);
@@ -180,6 +180,7 @@ void task_saved(struct task *t, const struct cells_answer *a)
         task_wait(t, OUTAGE_REDIS, loop_now_ms(t->worker->loop) + backoff_ms(500, 2000, 2, &t->worker->seed));
         return;
     }
+    t->stops_seen = t->stops_asked;
     if (a->written) { /* whatever kills workers, this step did not */
         t->suspect = false;
         task_turn_over(t);

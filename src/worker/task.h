@@ -106,7 +106,8 @@ struct task {
     int64_t waiting_since_ms;
     int64_t admitted_ms;
     int64_t recorded_ms; /* Redis was last told, or asked, about it */
-    uint64_t stops_seen; /* worker.stops when Redis was last asked about it */
+    uint64_t stops_asked,
+        stops_seen; /* worker.stops when Redis was last asked about it; and of the last question that it answered */
 
     uint32_t last_attempt;    /* of tickets given out */
     uint32_t redis_attempt;   /* of load, redrive or record under way; 0: none */
