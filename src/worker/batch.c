@@ -6,7 +6,6 @@
 
 enum {
     METADATA_FULL = LIMIT(3072, 21), /* characters of a commit's metadata: above it the partition takes no new records */
-    SLACK = LIMIT(16, 4),            /* kept free for bits that begin at another watermark: they may take a few characters more */
     CRAMPED_BYTES = 4 * BATCH_BYTES, /* of a batch, when partitions whose results did not fit are among it */
 };
 
@@ -60,8 +59,7 @@ static int by_offset(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* How many of them, from the lowest, finish the watermark and what follows it without a gap: these hardly lengthen the text
- * (SLACK). */
+/* How many of them, from the lowest, finish the watermark and what follows it without a gap: these hardly lengthen the text. */
 static size_t at_watermark(const struct share *s)
 {
     int64_t next = offsets_watermark(s->owned->partition.finished);
@@ -111,7 +109,7 @@ static bool fit(struct draft *d, struct share *s, char *text, size_t *len)
     for (;; n = n / 2 > least ? n / 2 : least) {
         if (!finish(s, n))
             return false;
-        if (offsets_encode(s->finished, text, n > least ? OFFSETS_TEXT_MAX - SLACK : OFFSETS_TEXT_MAX, len))
+        if (offsets_encode(s->finished, text, OFFSETS_TEXT_MAX, len))
             break;
         if (!RULE(bits_fit)) {
             *len = 0; /* the watermark alone */
