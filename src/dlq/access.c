@@ -171,9 +171,8 @@ static struct error look_at_files(struct access *a, bool all)
         first = read_tokens(a);
         if (failed(first))
             log_trouble(a, "tokens", tokens, first);
-        else
-            a->tokens_changed =
-                tokens_at; /* what could not be read is read again, changed or not: rights do not show in the time */
+        else /* what could not be read is read again, changed or not: rights do not show in the time */
+            a->tokens_changed = tokens_at;
     }
     if (jwks && (all || jwks_new)) {
         e = read_jwks(a);

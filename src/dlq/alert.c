@@ -86,6 +86,7 @@ static struct error look_at(struct store *s, const struct alert_question *q, str
     struct alert_facts common = {.group = &found->groups[found->n]};
     struct slice group = row->fingerprint;
     int64_t of_day = 0, before = 0;
+    bool is_old = row->first_ms < q->now_ms - q->new_after_ms;
     struct error error;
 
     for (size_t i = 0; i < found->n; i++)
@@ -95,12 +96,12 @@ static struct error look_at(struct store *s, const struct alert_question *q, str
     error = count_group(s, group, q->now_ms - ALERT_SPIKE_MS, q->now_ms + 1, 1000000, &common.lately);
     if (!failed(error))
         error = count_group(s, group, q->now_ms - DAY_MS, q->now_ms - ALERT_SPIKE_MS, 1000000, &of_day);
-    if (!failed(error))
+    if (!failed(error) && is_old)
         error = count_group(s, group, q->now_ms - q->new_after_ms, q->now_ms - ALERT_FRESH_MS, 1, &before);
     if (failed(error)) /* a count of nothing would be news */
         return error;
     common.per_five_minutes = of_day * 100 / PARTS_OF_A_DAY;
-    common.was_silent = row->first_ms < q->now_ms - q->new_after_ms && !before;
+    common.was_silent = is_old && !before;
     for (enum alert_sink sink = 0; sink < ALERT_SINKS; sink++) {
         struct slice kind = {NULL, 0};
 

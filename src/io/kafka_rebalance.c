@@ -274,14 +274,13 @@ void kafka_source_release(struct kafka_source *s)
  */
 static void let_run(struct kafka_source *s, const struct kafka_partition *name, struct part *p)
 {
-    rd_kafka_topic_partition_list_t *list;
+    if (p->paused && RULE(paused_no_more)) {
+        rd_kafka_topic_partition_list_t *list = kafka_list_of(name, 1);
 
-    if (!RULE(paused_no_more) || !p->held)
-        return;
-    list = kafka_list_of(name, 1);
-    (void)rd_kafka_resume_partitions(s->rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    p->held = false;
+        (void)rd_kafka_resume_partitions(s->rk, list);
+        rd_kafka_topic_partition_list_destroy(list);
+    }
+    p->paused = false;
 }
 
 static void start(struct kafka_source *s, const char *topic, struct part *p, const struct kafka_answer *a)

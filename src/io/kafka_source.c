@@ -48,8 +48,6 @@ void source_part_enter(struct kafka_source *s, struct part *p, enum part_state s
     p->asked = false; /* whatever was asked for the state before is stale */
     if (state == PART_OWNED)
         s->counts.trouble = NULL;
-    else
-        p->paused = false;
 }
 
 /* librdkafka names a missing topic only inside its sentence. */

@@ -27,7 +27,7 @@ static bool set_paused(struct kafka_source *s, const char *topic, int32_t partit
     if (e)
         source_trouble(s, e, false, pause ? "a partition could not be paused" : "a partition could not be resumed", topic);
     else
-        p->paused = p->held = pause;
+        p->paused = pause;
     return !e;
 }
 

@@ -20,8 +20,7 @@ enum part_state {
 struct part {
     int32_t number;
     enum part_state state;
-    bool paused;         /* by the app */
-    bool held;           /* paused inside librdkafka, where it stays so over any rebalance */
+    bool paused;         /* by the app; inside librdkafka it stays so over any rebalance, until start() */
     bool asked;          /* a question for `ask` is under way */
     bool any_offset;     /* STOPPED: start again whatever the committed offset is */
     uint64_t ask;        /* number of the last question; an answer to an earlier one is stale */

@@ -115,7 +115,7 @@ static bool fit(struct draft *d, struct share *s, char *text, size_t *len)
             *len = 0; /* the watermark alone */
             break;
         }
-        o->held_back = n <= least; /* gaps made it too long, and nothing that would shorten it has ended */
+        o->held_back = n <= least; /* too long by itself, and nothing that would shorten it has ended */
         if (o->held_back)
             break;
     }

@@ -105,9 +105,9 @@ struct task {
     int64_t wake_ms;        /* BACKOFF, WAITING: look again then */
     int64_t waiting_since_ms;
     int64_t admitted_ms;
-    int64_t recorded_ms; /* Redis was last told, or asked, about it */
-    uint64_t stops_asked,
-        stops_seen; /* worker.stops when Redis was last asked about it; and of the last question that it answered */
+    int64_t recorded_ms;  /* Redis was last told, or asked, about it */
+    uint64_t stops_asked; /* worker.stops when Redis was last asked about it */
+    uint64_t stops_seen;  /* the same, of the last question that it answered */
 
     uint32_t last_attempt;    /* of tickets given out */
     uint32_t redis_attempt;   /* of load, redrive or record under way; 0: none */

@@ -138,8 +138,7 @@ function onDeaf() {
 
 function onDown() {
     if (wasDown) return;
-    wasDown = true;
-    bar();
+    onDeaf();
     document.body.dataset.away = "";
     app.away = say("The processor cannot be reached. What you see may be old; trying again by itself.", "error", 0);
 }

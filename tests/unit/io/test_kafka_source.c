@@ -157,6 +157,33 @@ static void the_size_bound_holds(void **state)
     assert_true(kafka_output_size(&o) < 3 + 5 + 4 + 5 + 61 + 60);
 }
 
+/* Of what was fetched already, and of what comes later. */
+static void a_reader_gives_nothing_more_of_a_partition_that_is_skipped(void **state)
+{
+    struct kafka_world *w = kafka_world_new();
+    const struct kafka_record *r;
+    struct kafka_reader *reader;
+    enum kafka_read got;
+    char detail[256];
+    int seen[2] = {0, 0};
+
+    (void)state;
+    kafka_world_feed(w, 0, 0, 50);
+    kafka_world_feed(w, 1, 0, 10);
+    assert_false(
+        failed(kafka_reader_open(&reader, &w->options, "in", -1, KAFKA_START_BEGINNING, 0, 10000, detail, sizeof detail)));
+    while ((got = kafka_reader_next(reader, 10000, &r)) == KAFKA_READ_RECORD)
+        if (++seen[r->partition] == 5 && r->partition == 0) {
+            kafka_reader_skip(reader, 0);
+            kafka_world_feed(w, 0, 50, 10);
+        }
+    assert_int_equal(got, KAFKA_READ_END);
+    assert_int_equal(seen[0], 5);
+    assert_int_equal(seen[1], 10);
+    kafka_reader_close(reader);
+    kafka_world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +191,7 @@ int main(void)
         cmocka_unit_test(a_paused_partition_goes_on_where_it_stopped),
         cmocka_unit_test(an_offset_out_of_range_stops_the_partition_alone),
         cmocka_unit_test(who_does_not_release_loses_after_five_seconds),
+        cmocka_unit_test(a_reader_gives_nothing_more_of_a_partition_that_is_skipped),
         cmocka_unit_test(a_wrong_option_is_named),
         cmocka_unit_test(the_size_bound_holds),
     };

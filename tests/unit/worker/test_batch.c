@@ -132,6 +132,33 @@ static void what_holds_no_record_holds_no_result_back(void **state)
     assert_in_range(offsets_watermark(o->partition.finished), 1, from);
 }
 
+/* A finished set that is too long by itself takes all that follow the watermark together to shorten it. */
+static void a_set_that_is_too_long_by_itself_waits_for_what_shortens_it(void **state)
+{
+    struct bench *b = *state;
+    struct owned *o = bench_assign(b, 0, 0, SLICE(""));
+    struct task *first = bench_task(b, 0, 0), *last;
+    int64_t from = fill(o), offset = from + 1;
+    char text[OFFSETS_TEXT_MAX];
+    size_t len;
+
+    for (; offsets_encode(o->partition.finished, text, sizeof text, &len); offset += 2)
+        assert_true(offsets_finish(o->partition.finished, offset));
+    last = bench_task(b, 0, offset);
+    bench_settle(last);
+    worker_submit(&b->w);
+    assert_null(b->submitted);
+    assert_true(o->held_back && o->full);
+    for (offset = 2; offset < from; offset += 2) /* those before: as if they had ended meanwhile */
+        assert_true(offsets_finish(o->partition.finished, offset));
+    bench_settle(first);
+    worker_submit(&b->w);
+    assert_true(bench_finishes(b, 0, 0));
+    bench_committed(b);
+    assert_int_equal(offsets_watermark(o->partition.finished), from - 1); /* that one never came */
+    assert_false(o->full);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +166,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(results_that_do_not_fit_do_not_hide_those_of_other_partitions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(events_leave_before_the_result_that_was_looked_for, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_holds_no_record_holds_no_result_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_set_that_is_too_long_by_itself_waits_for_what_shortens_it, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
