@@ -178,8 +178,7 @@ void task_continue(struct task *t)
     case DECIDE_CALL:
         if (t->ending)
             write_ending(t);
-        else if (RULE(save_before_model) && task_has_unsaved(t) &&
-                 t->history.ncells > 1) /* a lone TaskStarted is saved with the first answer */
+        else if (RULE(save_before_model) && task_has_unsaved(t))
             task_save(t);
         else
             task_call_model(t);
@@ -278,7 +277,7 @@ void task_advance(struct task *t)
         else if (!t->loaded)
             load_again(t);
         else if (!t->ending && loop_now_ms(t->worker->loop) - t->recorded_ms >= RECORD_AT_LEAST_MS)
-            task_save(t); /* perhaps nothing: its life is refreshed, and a wish to cancel is heard */
+            task_save(t); /* mostly nothing: its life is refreshed, and a wish to cancel is heard */
         else
             task_continue(t);
         return;

@@ -7,8 +7,14 @@
 #include "stepmill/time_text.h"
 #include "worker.h"
 
+/* It has cost nothing, and leaves with the first answer. Stored alone, by somebody who no longer owns the task and does not know it
+ * yet, it would make an answer useless that the new owner has paid for. */
+static bool is_lone_start(const struct history *h) { return h->ncells == 1 && h->cells[0].state != CELL_STORED; }
+
 bool task_has_unsaved(const struct task *t)
 {
+    if (is_lone_start(&t->history))
+        return false;
     for (int32_t i = 0; i < t->history.ncells; i++)
         if (t->history.cells[i].bytes.at && t->history.cells[i].state != CELL_STORED)
             return true;
@@ -86,7 +92,7 @@ static void send(struct task *t, bool whole)
         task_give_up(t, error_make(CLASS_INTERNAL, "out_of_memory", "no memory left to save the task"));
         return;
     }
-    for (int32_t i = 0; i < h->ncells; i++) {
+    for (int32_t i = 0; i < h->ncells && !(RULE(start_with_answer) && is_lone_start(h)); i++) {
         struct cells_write *write = &writes[record.ncells];
 
         if (!h->cells[i].bytes.at || (h->cells[i].state == CELL_STORED && !whole))

@@ -228,6 +228,7 @@ void task_emit_all(struct task *t);
 /* save.c */
 void task_save(struct task *t);
 void task_saved(struct task *t, const struct cells_answer *a);
+/* Something that was paid for is not stored yet. */
 bool task_has_unsaved(const struct task *t);
 
 /* turn.c */

@@ -102,7 +102,7 @@ static size_t worth_waiting_for(const struct worker *w)
     for (const struct list_node *node = w->tasks[TASK_WAITING].first; node; node = node->next) {
         const struct task *t = list_entry(node, const struct task, in_state);
 
-        n += task_has_unsaved(t) && t->history.ncells > 1; /* a lone TaskStarted has cost nothing */
+        n += task_has_unsaved(t);
     }
     return n;
 }

@@ -26,18 +26,20 @@ static struct verdict *answered_by(struct checker *c, struct seen_result *r)
 {
     bool failed_one = slice_is(r->result.status, "failed");
     struct verdict *found = NULL;
+    size_t candidates = 0;
 
     for (size_t i = 0; i < c->nverdicts; i++) {
         struct verdict *v = &c->verdicts[i];
         bool conflict = v->letter && slice_is(v->letter->code, "task_id_conflict");
 
-        if (v->txn != r->record->txn || v->result || !v->task || conflict || is_poison(r) != (v->fed->kind == FEED_REFUSED) ||
+        if (v->txn != r->record->txn || !v->task || conflict || is_poison(r) != (v->fed->kind == FEED_REFUSED) ||
             !slice_equal(v->task->fed.script.task_id, r->result.task_id) || v->fed->redrives != r->result.redrives)
             continue;
-        r->unsure = found != NULL;
-        if (!found || (failed_one && v->letter && !found->letter) || (!failed_one && !v->letter && found->letter))
+        candidates++;
+        if (!v->result && (!found || (failed_one && v->letter && !found->letter) || (!failed_one && !v->letter && found->letter)))
             found = v;
     }
+    r->unsure = candidates > 1;
     return found;
 }
 

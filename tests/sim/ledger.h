@@ -57,6 +57,7 @@ struct ledger {
     size_t ncalls, calls_room;
     int64_t last_good_ms[LEDGER_TASKS_MAX]; /* a model answered this task well */
     uint64_t redis_losses;
+    uint64_t late_handovers; /* partitions were given up although something of them was still under way */
 };
 
 struct ledger_task *ledger_task(struct ledger *l, struct slice task_id);   /* NULL: never fed */

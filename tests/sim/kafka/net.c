@@ -112,9 +112,12 @@ static void act(struct request *r)
         sim_strike(r->client->process);
 }
 
+/* What is answered later may never be: an older request of the same sender, late on its way, can take its place. */
 static void answer(struct request *r, int64_t delay_ms)
 {
-    if (!r->deferred)
+    if (r->deferred)
+        back(r, r->timeout_ms, out_of_patience);
+    else
         back(r, delay_ms, answer_arrives);
 }
 

@@ -2,11 +2,12 @@
  */
 #include <stdlib.h>
 
+#include "ledger.h"
 #include "rdkafka.h"
 #include "stepmill/error.h"
 #include "world.h"
 
-enum { JOIN_MS = 15 * 1000, JOIN_AGAIN_MS = 500, SERVE_MS = 1000, HANDOVER_MOST_MS = 6000 };
+enum { JOIN_MS = 15 * 1000, JOIN_AGAIN_MS = 500, SERVE_MS = 1000, HANDOVER_MS = 5000, HANDOVER_MOST_MS = 6000 };
 
 static void join(struct rd_kafka_s *rk);
 
@@ -288,6 +289,7 @@ static void unassigned(struct rd_kafka_s *rk)
     if (sim_now_ms() - g->told_ms > HANDOVER_MOST_MS && (!sim_was_stopped(rk->client.process, &from, &to) || to < g->told_ms))
         sim_violation("handover", "a worker gave its partitions up %lld ms after it was told to",
                       (long long)(sim_now_ms() - g->told_ms));
+    world_ledger()->late_handovers += sim_now_ms() - g->told_ms >= HANDOVER_MS;
     for (size_t i = 0; i < g->revoking.n; i++)
         part_list_remove(&g->assignment, g->revoking.at[i]);
     g->revoking.n = 0;
