@@ -35,8 +35,8 @@ static void append(void *record)
     f->timestamp = sim_wall_ms() - (int64_t)sim_below(1000);
     sim_kafka_append(f->topic, f->key, f->value, f->headers, f->nheaders, f->timestamp, &f->partition, &f->offset);
     sim_note("fed %s %.*s at %s/%d@%lld, key %.*s", feed_kind_name(f->kind), f->task ? (int)f->task->script.task_id.len : 1,
-             f->task ? f->task->script.task_id.at : "-", f->topic, f->partition, (long long)f->offset, f->key.at ? (int)f->key.len : 1,
-             f->key.at ? f->key.at : "-");
+             f->task ? f->task->script.task_id.at : "-", f->topic, f->partition, (long long)f->offset,
+             f->key.at ? (int)f->key.len : 1, f->key.at ? f->key.at : "-");
 }
 
 static void feed_after(int64_t delay_ms, const struct fed *f)
