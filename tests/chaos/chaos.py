@@ -39,7 +39,7 @@ def options():
 class Run:
     def __init__(self, o):
         self.options, self.lab = o, Lab(o)
-        self.recoveries, self.lagging = [], []
+        self.recoveries, self.lagging, self.planned = [], [], 0
 
     def go(self):
         lab, o = self.lab, self.options
@@ -72,6 +72,7 @@ class Run:
     def faults(self, seconds, steps):
         """The steps at their times; a late one (the machine is slow) comes at once."""
         lab, waiting, begun = self.lab, list(steps), time.time()
+        self.planned += len(steps)
 
         def each():
             self.redrive()
@@ -234,7 +235,23 @@ class Run:
         self.lab.note(f"so far: {s['faults']} faults, {s['kills or stops']} of them kills or stops, {s['records']}, checked {s['checked']}, "
                       f"violations {s['violations']}")
 
+    def it_looked(self):
+        """A run in which little struck, or of which little was seen, has shown nothing."""
+        lab, s = self.lab, self.summary()
+        samples, checked = s["samples"], s["checked"]
+        generations = Counter()
+        for link in s["proxy"].values():
+            generations.update({k: n for k, n in link.items() if k.startswith("generations")})
+        for what, seen in (
+                ("most of the planned faults", s["faults"] * 2 >= self.planned),
+                *((look, samples.get(look, 0) > samples.get(f"{look} missed", 0)) for look in ("offsets", "redis", "workers", "logs")),
+                *((what, checked.get(what)) for what in ("tasks checked", "results in order", "steps")),
+                ("each commit's generation", generations["generations read"] and not generations["generations unread"])):
+            if not seen:
+                lab.fail("the lab itself looks", what, "seen", {"planned": self.planned, "done": s["faults"], **samples, **checked, **generations})
+
     def finish(self):
+        self.it_looked()
         lab, s = self.lab, self.summary()
         (self.options.out / "summary.json").write_text(json.dumps(s, indent=1), encoding="utf-8")
         for key in ("by kind", "skipped", "producers replaced", "records", "checked", "seconds to drain", "workers' own exits", "peak RSS MiB", "longest turn s"):

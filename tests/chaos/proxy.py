@@ -8,7 +8,7 @@ import struct
 import sys
 import time
 
-from frames import Frames
+from frames import TXN_OFFSET_COMMIT, Frames
 
 UP, DOWN = "up", "down"  # to the service, from the service
 HIGH, LOW = 4 << 20, 1 << 20
@@ -301,8 +301,9 @@ class Link:
 
     def request(self, pair, api, head):
         """A Kafka request passes: count what must never be, and do what is armed for the end of a transaction."""
-        if api == 28 and head.generation is not None and head.generation < 0:
-            self.counts["negative_generation"] += 1
+        if api == TXN_OFFSET_COMMIT:
+            self.counts["generations unread" if head.generation is None else "generations read"] += 1
+            self.counts["negative_generation"] += head.generation is not None and head.generation < 0
         if api != ENDTXN:
             return
         self.counts["endtxn_seen"] += 1

@@ -127,7 +127,7 @@ class Watch:
             if w.halted or (m := w.metrics()) is None:
                 continue
             self.longest_turn = max(self.longest_turn, m.get("stepmill_loop_longest_turn_seconds", 0))
-            slow, key = m.get("stepmill_loop_slow_turns", 0), (w.n, w.started)
+            slow, key = m["stepmill_loop_slow_turns"], (w.n, w.started)
             if slow > self.slow.get(key, 0):
                 self.fail("no callback over 100 ms of thread CPU", w.name, f"{self.slow.get(key, 0)} slow turns",
                           f"{slow}, longest {m.get('stepmill_loop_longest_turn_seconds')} s")

@@ -144,10 +144,10 @@ def test_very_many_letters(driver, make_world, pytestconfig):
         drawn.append(driver.execute_async_script(DRAW))
         page.go("groups")
         page.wait("tr[data-group]")
-    print(f"a page of 50 of {count} letters is asked for and drawn in {min(drawn):.0f} to {max(drawn):.0f} ms "
+    print(f"a page of 50 of {count} letters is asked for and drawn in {sorted(drawn)[2]:.0f} ms, {min(drawn):.0f} to {max(drawn):.0f} "
           f"(load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors)")
     # judged on a machine without other tests; beside them the figure is about them
-    assert not long or min(drawn) < 100 * TIME_FACTOR
+    assert not long or sorted(drawn)[2] < 100 * TIME_FACTOR
     page.open("letters?status=all")
     page.wait("#total", "10,000 letters and more" if long else f"{count:,} letters")
     assert len(page.ids()) == 50

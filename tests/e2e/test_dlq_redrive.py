@@ -43,11 +43,15 @@ def test_each_letter_goes_once_however_often_the_processor_is_killed(world, requ
     wait_for("all letters are known", 60, lambda: processor.metric("stepmill_dlq_letters") >= count)
     job = request_job(world, filter={"agent": "search"}, rate=rate)
     wait_action(world, "job_selected", job=job, last=True)
+    hit = 0
     for _ in range(kills):
         time.sleep(chance.uniform(0.1, 1.5 * count / rate / kills))
+        hit += not actions_of(world, "job_finished", job=job)
         processor.kill()
         processor = Processor(world).engine(120)
-    wait_action(world, "job_finished", 300, job=job)
+    finished, = wait_action(world, "job_finished", 300, job=job)
+    assert hit >= kills // 2, "the kills struck the job at work"
+    assert {c["name"]: c["n"] for c in finished["counts"]}["sent"] == count, "its figures outlive the kills"
     sent = sent_letters(world)
     assert sent == {i: 1 for i in ids}
     assert collections.Counter(a["letter"] for a in actions_of(world, "redriven")) == sent

@@ -11,7 +11,7 @@ from worker import wait_for
 @pytest.mark.timeout(1500 * TIME_FACTOR)
 @pytest.mark.parametrize("end", ["SIGTERM", "kill -9"])
 def test_short_tasks_pass_a_long_one(make_world, pytestconfig, end):
-    long_seconds, count = (600, 20000) if pytestconfig.getoption("--long") else (int(30 * TIME_FACTOR), 2500)
+    long_seconds, count = (600, 20000) if pytestconfig.getoption("--long") else (int(60 * TIME_FACTOR), 5000)
     world = make_world(partitions=1, agents={"search": {"session_memory": False}}, worker={"drain_timeout": "10s"},
                        models={"primary": {"timeout": "11m"}})
     worker = world.start()

@@ -68,6 +68,7 @@ def test_tasks_wait_while_redis_is(redis_world, outage):
         assert result["status"] == "completed"
         check_history(world.history_of(task), result)
     world.settled()
+    assert len(world.results.all()) == len(tasks)
     assert not world.dlq.all()
     worker.ready()
     again = [c for t in tasks for c in world.calls(t) if c["answered"] > 1]

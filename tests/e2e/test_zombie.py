@@ -120,6 +120,8 @@ def test_a_zombie_past_both_timeouts(world, ends):
         stop_inside_a_transaction(ends, first)
         since = time.time()
         flying, done = in_flight(world)
+        books = {c["key"] for task in groups for c in world.calls(task) if c["name"] == "book"}
+        assert done and len(books) == len(groups) and books <= flying, "stopped while the tools were under way"
         second = world.start(ready=False)
         second.wait_log("kafka.partition.assigned", 40)
         time.sleep(max(0, since + TRANSACTION + 3 - time.time()))

@@ -1,6 +1,7 @@
 """A running `stepmill worker`: its log, its probes, its end."""
 import ctypes
 import json
+import math
 import shutil
 import signal
 import subprocess
@@ -77,9 +78,10 @@ class Worker:
         return self
 
     def metric(self, name, **labels):
-        """The sum of a metric's samples that have these labels."""
-        total = 0.0
-        for line in self.get("/metrics")[1].splitlines():
+        """The sum of a metric's samples that have these labels; when nobody answers nan, which equals nothing."""
+        status, text = self.get("/metrics")
+        total = 0.0 if status == 200 else math.nan
+        for line in text.splitlines():
             sample, _, value = line.rpartition(" ")
             if (sample == name or sample.startswith(name + "{")) and all(f'{k}="{v}"' in sample for k, v in labels.items()):
                 total += float(value)

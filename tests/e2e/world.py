@@ -157,15 +157,15 @@ class World:
         task_id = task if isinstance(task, str) else task["task_id"]
         return events_by_task(self.events.all())[task_id]
 
-    def run(self, *tasks, seconds=30):
+    def run(self, *tasks, seconds=30, headers=()):
         """Produces tasks and waits for their results; returns them in the order of the tasks."""
-        self.submit(*tasks)
+        self.submit(*tasks, headers=headers)
         return [self.result_of(task, seconds) for task in tasks]
 
-    def one(self, prompt="Do it.", seconds=30, **fields):
+    def one(self, prompt="Do it.", seconds=30, headers=(), **fields):
         """One task from prompt to result: (task, result)."""
         task = new_task(prompt, **fields)
-        return task, self.run(task, seconds=seconds)[0]
+        return task, self.run(task, seconds=seconds, headers=headers)[0]
 
     # ---- what others see
 
