@@ -55,6 +55,10 @@ struct history {
 
     /* from TaskStarted and TaskReopened */
     int32_t opened_seq; /* of the newest of them */
+    struct {
+        int32_t steps;
+        int64_t prompt_tokens, completion_tokens;
+    } before; /* it: what earlier runs had used */
     struct event_started started;
     struct origin origin; /* of the newest TaskStarted or TaskReopened */
     int32_t redrives;

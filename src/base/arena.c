@@ -57,12 +57,15 @@ static struct block *add_block(struct arena *a, size_t n)
     size_t size = n > usual / 2 || left < usual ? n : usual; /* near the ceiling: what is asked for and no more */
     struct block *b;
 
-    a->full = size > left;
-    if (a->full)
+    if (size > left) {
+        a->full = true;
         return NULL;
+    }
     b = malloc(sizeof *b + size);
-    if (!b)
+    if (!b) {
+        a->full = false;
         return NULL;
+    }
     b->size = size;
     b->used = 0;
     /* A block of its own for a large piece goes behind the one that still has room. */

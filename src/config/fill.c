@@ -189,6 +189,7 @@ static void read_scalar(struct reader *r, const struct option *o, struct node *n
 static void read_option(struct reader *r, const struct option *o, bool file, struct node *n, const char *path, void *base)
 {
     struct config_secret secret = {0};
+    size_t errors = r->report->errors;
     char plain[TREE_PATH_MAX];
 
     if (wrong_kind(r, o, n, path))
@@ -206,6 +207,8 @@ static void read_option(struct reader *r, const struct option *o, bool file, str
         memcpy(option_at(o, base), &secret.value, sizeof secret.value);
     else if (!file)
         read_scalar(r, o, n, path, base);
+    if (file && (o->need & r->source->needs) && !value_is_set(o, base) && r->report->errors == errors)
+        problem_error(r->report, &n->place, "%s is empty", path);
 }
 
 static void unknown_key(struct reader *r, const struct node *n, const char *path)

@@ -15,13 +15,28 @@ static bool comes_before(const struct config_problem *a, const struct config_pro
     return a_line != b_line ? a_line < b_line : a->column < b->column;
 }
 
+/* An error must not be hidden by warnings: the last of them makes room. */
+static bool drop_warning(struct config_report *r)
+{
+    for (size_t i = r->count; i-- > 0;)
+        if (r->problems[i].warning) {
+            memmove(&r->problems[i], &r->problems[i + 1], (r->count - i - 1) * sizeof *r->problems);
+            r->count--;
+            return true;
+        }
+    return false;
+}
+
 static void insert(struct config_report *r, const struct config_problem *p)
 {
     size_t at = r->count;
 
+    if (r->count == CONFIG_PROBLEMS_MAX && !p->warning && drop_warning(r))
+        at--;
     while (at > 0 && comes_before(p, &r->problems[at - 1]))
         at--;
-    if (at == CONFIG_PROBLEMS_MAX)
+    if (at == CONFIG_PROBLEMS_MAX ||
+        (p->warning && r->count == CONFIG_PROBLEMS_MAX && !r->problems[CONFIG_PROBLEMS_MAX - 1].warning))
         return;
     if (r->count < CONFIG_PROBLEMS_MAX)
         r->count++;

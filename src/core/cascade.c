@@ -3,7 +3,8 @@
 
 #include "stepmill/random.h"
 
-enum { SLOW_MIN_MS = 1000, SLOW_MAX_MS = 15000, RETRY_AFTER_MAX_MS = 3600 * 1000 };
+/* What a server asks for is heard up to an hour: it may have come to itself long before a day is over. */
+enum { SLOW_MIN_MS = 1000, SLOW_MAX_MS = 15000, CLOSED_MOST_MS = 3600 * 1000 };
 
 int64_t backoff_ms(int64_t min_ms, int64_t max_ms, int32_t attempt, uint64_t *seed)
 {
@@ -79,8 +80,8 @@ bool endpoint_failed(struct endpoint *e, const struct endpoint_policy *p, struct
             retry_after_ms = backoff_ms(SLOW_MIN_MS, SLOW_MAX_MS, 4, seed);
         if (retry_after_ms < SLOW_MIN_MS) /* "Retry-After: 0" uses no attempt, so it must not become a loop */
             retry_after_ms = SLOW_MIN_MS;
-        if (retry_after_ms > RETRY_AFTER_MAX_MS)
-            retry_after_ms = RETRY_AFTER_MAX_MS;
+        if (retry_after_ms > CLOSED_MOST_MS)
+            retry_after_ms = CLOSED_MOST_MS;
         if (now_ms + retry_after_ms > e->slow_until_ms)
             e->slow_until_ms = now_ms + retry_after_ms;
         return false;
@@ -111,6 +112,22 @@ static bool somebody_was_answered(struct endpoint *const *endpoints, size_t n, i
     return false;
 }
 
+/* All that could be asked has failed. Those that failed may be asked again before one that is closed is `ready`. */
+static struct cascade_choice round_over(struct cascade *c, struct endpoint *const *endpoints, size_t n,
+                                        const struct cascade_policy *p, int64_t now_ms, int64_t ready, uint64_t *seed)
+{
+    int64_t again;
+
+    c->tried = 0;
+    c->rounds++;
+    if (c->rounds >= p->rounds && somebody_was_answered(endpoints, n, c->first_round_ms))
+        return (struct cascade_choice){.next = CASCADE_EXHAUSTED};
+    again = now_ms + backoff_ms(p->backoff_min_ms, p->backoff_max_ms, c->rounds - 1, seed);
+    return (struct cascade_choice){.next = c->rounds >= p->rounds ? CASCADE_WAIT
+                                                                  : CASCADE_BACKOFF, /* nobody is answered: an outage */
+                                   .until_ms = ready < again ? ready : again};
+}
+
 struct cascade_choice cascade_next(struct cascade *c, struct endpoint *const *endpoints, size_t n, const struct cascade_policy *p,
                                    int64_t now_ms, uint64_t *seed)
 {
@@ -119,15 +136,8 @@ struct cascade_choice cascade_next(struct cascade *c, struct endpoint *const *en
 
     if (c->rejected == all)
         return (struct cascade_choice){.next = CASCADE_REJECTED};
-    if ((c->tried | c->rejected) == all) { /* a round is used up */
-        c->tried = 0;
-        c->rounds++;
-        if (c->rounds >= p->rounds && somebody_was_answered(endpoints, n, c->first_round_ms))
-            return (struct cascade_choice){.next = CASCADE_EXHAUSTED};
-        return (struct cascade_choice){
-            .next = c->rounds >= p->rounds ? CASCADE_WAIT : CASCADE_BACKOFF, /* nobody is answered: an outage */
-            .until_ms = now_ms + backoff_ms(p->backoff_min_ms, p->backoff_max_ms, c->rounds - 1, seed)};
-    }
+    if ((c->tried | c->rejected) == all)
+        return round_over(c, endpoints, n, p, now_ms, INT64_MAX, seed);
     for (size_t i = 0; i < n; i++) {
         if ((c->tried | c->rejected) >> i & 1)
             continue;
@@ -137,11 +147,7 @@ struct cascade_choice cascade_next(struct cascade *c, struct endpoint *const *en
         if (endpoint_ready_ms(endpoints[i], now_ms) < ready)
             ready = endpoint_ready_ms(endpoints[i], now_ms);
     }
-    if (c->tried) { /* the others failed in this round and these are closed: the round is over for now */
-        c->tried = 0;
-        c->rounds++;
-        if (c->rounds >= p->rounds && somebody_was_answered(endpoints, n, c->first_round_ms))
-            return (struct cascade_choice){.next = CASCADE_EXHAUSTED};
-    }
+    if (c->tried) /* the others failed in this round and these are closed */
+        return round_over(c, endpoints, n, p, now_ms, ready, seed);
     return (struct cascade_choice){.next = CASCADE_WAIT, .until_ms = ready};
 }

@@ -223,6 +223,9 @@ static struct error apply_reopened(struct history *h, const struct event *e)
         return broken("TaskReopened does not follow TaskFailed or TaskParked");
     h->phase = HISTORY_OPEN;
     h->opened_seq = e->seq;
+    h->before.steps = h->steps_used;
+    h->before.prompt_tokens = h->prompt_tokens;
+    h->before.completion_tokens = h->completion_tokens;
     h->origin = e->reopened.origin;
     h->redrives = e->reopened.redrives;
     h->reopened_deadline_ms = e->reopened.deadline_at_ms;

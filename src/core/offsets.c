@@ -18,7 +18,7 @@ struct offsets {
 
 enum {
     WORD_BITS = 64,
-    WINDOW_MAX = 1 << 24, /* offsets; a partition is paused long before, this only bounds a damaged text */
+    WINDOW_MAX = 1 << 24, /* offsets above the watermark: more are not told, and not believed of a damaged text */
     FORMAT = 1,
     HEADER = 1 + 8 + 4, /* format, watermark, CRC-32C of what follows */
     RUN_MIN = 32,       /* a shorter run costs more as a run than as bits */
@@ -259,6 +259,9 @@ static bool encode(const struct offsets *o, char *text, size_t room, size_t *len
 {
     struct bytes b = {.len = HEADER};
 
+    /* Plain bits are told by whole bytes, so they reach a little further than the last one. */
+    if (offsets_end(o) - o->watermark > WINDOW_MAX - WORD_BITS)
+        return false;
     put_bits(&b, o);
     if (b.full || base64url_length(b.len) >= room)
         return false;

@@ -34,15 +34,16 @@ bool systemic_ended(struct systemic *s, uint32_t cause, int64_t now_ms)
     s->next = (s->next + 1) % SYSTEMIC_WINDOW;
     if (s->n < SYSTEMIC_WINDOW)
         s->n++;
-    if (s->cause && cause != s->cause) { /* somebody got through: over */
+    if (s->cause && !cause) { /* somebody got through: over */
         *s = (struct systemic){0};
         return false;
     }
-    if (!s->cause && (!cause || s->n < SYSTEMIC_WINDOW || times(s, cause) * 2 <= SYSTEMIC_WINDOW))
+    /* Another cause is neither a way through nor this one, until most end by it. */
+    if (s->cause != cause && (!cause || s->n < SYSTEMIC_WINDOW || times(s, cause) * 2 <= SYSTEMIC_WINDOW))
         return false;
-    if (s->cause && !s->trial && now_ms < s->open_until_ms)
+    if (s->cause == cause && !s->trial && now_ms < s->open_until_ms)
         return false;
-    opened = !s->cause;
+    opened = s->cause != cause;
     s->trial = false;
     s->open_ms = opened ? OPEN_FIRST_MS : s->open_ms * 2 > OPEN_MOST_MS ? OPEN_MOST_MS : s->open_ms * 2;
     s->cause = cause;

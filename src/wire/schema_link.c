@@ -107,6 +107,16 @@ static bool check_records(struct schema_build *b, struct slice *sorted)
     return true;
 }
 
+/* Avro 1.12 "Unions": no union directly in a union. {"type": […]} is one as well, so the parser does not see them all. */
+static bool check_unions(struct schema_build *b)
+{
+    for (size_t i = 0; i < b->nnodes; i++)
+        for (uint32_t e = b->nodes[i].first; b->nodes[i].type == SCHEMA_UNION && e != NO_NODE; e = b->edges[e].next)
+            if (b->nodes[b->edges[e].node].type == SCHEMA_UNION)
+                return schema_refuse(b, "a union stands directly in a union%.*s", SLICE(""));
+    return true;
+}
+
 /* Copies nodes and edges into arrays of their final size, each node's edges side by side. */
 static struct schema *pack(const struct schema_build *b)
 {
@@ -138,7 +148,7 @@ struct schema *schema_link(struct schema_build *b)
     struct slice *sorted = calloc(b->nedges, sizeof *sorted);
     struct schema *s = NULL;
 
-    if (names && sorted && resolve(b, names) && check_records(b, sorted))
+    if (names && sorted && resolve(b, names) && check_unions(b) && check_records(b, sorted))
         s = pack(b);
     if (!s && !failed(b->error))
         b->error = error_make(CLASS_INTERNAL, "out_of_memory", "No memory for a schema.");

@@ -34,8 +34,11 @@ bool schema_refuse(struct schema_build *b, const char *format, struct slice what
     return false;
 }
 
+/* The ceiling of the names counts too: a namespace is written out at each name that needs it. */
 static bool no_memory(struct schema_build *b)
 {
+    if (b->names && arena_is_full(b->names))
+        return schema_refuse(b, "the names of the schema are too long together%.*s", SLICE(""));
     if (!failed(b->error))
         b->error = out_of_memory();
     return false;
@@ -164,8 +167,6 @@ static bool parse_union(struct parse *p, const struct piece *piece, struct json 
     while (json_next(j) && j->token != JSON_TOKEN_ARRAY_END) {
         if (!json_value_text(j, &text) || !add_member(p, node, &last, (struct slice){NULL, 0}, &edge))
             return refuse(p, "a union can't be read%.*s", SLICE(""));
-        if (text.at[0] == '[')
-            return refuse(p, "a union stands directly in a union%.*s", SLICE(""));
         push(p, text, piece->namespace, edge);
     }
     return node->n > 0 || refuse(p, "a union is empty%.*s", SLICE(""));

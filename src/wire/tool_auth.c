@@ -34,7 +34,7 @@ static bool header_is_free(struct tool_file *f, const struct json *j, const char
 static const char *read_value_file(struct tool_file *f, const struct json *j)
 {
     const char *path = tool_file_string(f, j, "value_file", 1, 4000);
-    struct buf whole = BUF(8192), value = BUF(VALUE_MAX);
+    struct buf whole = BUF(8192), value = BUF(2 * SECRET_MAX);
     struct slice copy = {NULL, 0};
     struct error e;
 
@@ -44,6 +44,9 @@ static const char *read_value_file(struct tool_file *f, const struct json *j)
     e = secret_read_file(buf_text(&whole), &value);
     if (failed(e))
         tool_file_problem(f, false, json_offset(j), "\"value_file\" %s: %s", path, e.text);
+    else if (value.len > VALUE_MAX)
+        tool_file_problem(f, false, json_offset(j), "\"value_file\" %s has %zu bytes, at most %d are allowed", path, value.len,
+                          VALUE_MAX);
     else
         copy = arena_copy(f->arena, buf_slice(&value));
     buf_free(&whole);

@@ -57,7 +57,7 @@ const char *tool_file_string(struct tool_file *file, const struct json *j, const
 const char *tool_file_expanded(struct tool_file *file, const struct json *j, const char *name, size_t max, bool secret)
 {
     const char *text = tool_file_string(file, j, name, 1, max);
-    struct buf value = BUF(max);
+    struct buf value = BUF(2 * SECRET_MAX);
     struct secret_use use = {0};
     struct slice copy = {NULL, 0};
     struct error e;
@@ -71,7 +71,10 @@ const char *tool_file_expanded(struct tool_file *file, const struct json *j, con
         tool_file_problem(file, true, json_offset(j),
                           "\"%s\" is a secret in plain text: write \"${NAME}\" and set that variable, or use \"value_file\"",
                           name);
-    if (!failed(e) && !value.len)
+    if (!failed(e) && value.len > max)
+        tool_file_problem(file, false, json_offset(j),
+                          "\"%s\" has %zu bytes once its variables are put in, at most %zu are allowed", name, value.len, max);
+    else if (!failed(e) && !value.len)
         tool_file_problem(file, false, json_offset(j), "\"%s\" is empty once its variables are put in", name);
     else if (!failed(e))
         copy = arena_copy(file->arena, buf_slice(&value));

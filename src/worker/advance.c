@@ -112,7 +112,7 @@ void task_give_up(struct task *t, struct error error)
     struct worker *w = t->worker;
 
     if (error.class == CLASS_INTERNAL && !strcmp(error.code, "out_of_memory") && is_too_large(t)) {
-        t->too_large++;
+        t->too_large = t->nold_arenas + 1;
         task_wait(t, OUTAGE_VERSION, loop_now_ms(w->loop));
         task_ready(t);
         return;
@@ -260,6 +260,8 @@ void task_advance(struct task *t)
             task_continue(t);
         } else if (!t->model_attempt || task_has_unsaved(t)) {
             task_continue(t);
+        } else {
+            task_arm(t); /* the timer rang a moment before the wall clock was there */
         }
         return;
     case TASK_ACTING:

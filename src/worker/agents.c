@@ -168,3 +168,11 @@ void worker_free_agents(struct worker *w)
     free(w->tools);
     tool_set_free(w->tool_set);
 }
+
+struct tool *agent_tool(const struct agent *a, struct slice name)
+{
+    for (size_t i = 0; i < a->ntools; i++)
+        if (slice_equal(a->tools[i]->definition->name, name))
+            return a->tools[i];
+    return NULL;
+}

@@ -92,13 +92,17 @@ static void refresh(void *ctx)
 void worker_count_result(struct task *t, const struct task_result *r)
 {
     struct worker_numbers *n = t->worker->numbers;
+    const struct history *h = &t->history;
     struct slice agent = t->agent->name;
 
     metric_add(metric_of(n->tasks, (struct slice[]){agent, r->status}), 1);
     metric_observe(metric_of(n->task_duration, &agent), (double)r->duration_ms / 1000);
-    metric_observe(metric_of(n->steps, &agent), r->steps_used);
-    metric_add(metric_of(n->tokens, (struct slice[]){agent, SLICE("prompt")}), (double)r->prompt_tokens);
-    metric_add(metric_of(n->tokens, (struct slice[]){agent, SLICE("completion")}), (double)r->completion_tokens);
+    /* Of a redriven task what this run has used: the rest was counted with the results before. */
+    metric_observe(metric_of(n->steps, &agent), r->steps_used - h->before.steps);
+    metric_add(metric_of(n->tokens, (struct slice[]){agent, SLICE("prompt")}),
+               (double)(r->prompt_tokens - h->before.prompt_tokens));
+    metric_add(metric_of(n->tokens, (struct slice[]){agent, SLICE("completion")}),
+               (double)(r->completion_tokens - h->before.completion_tokens));
     log_info(t->worker->log, "agent.task.completed", LOG_SLICE("task_id", r->task_id), LOG_SLICE("agent_id", agent),
              LOG_SLICE("status", r->status), LOG_SLICE("error", r->error), LOG_INT("steps", r->steps_used),
              LOG_INT("tokens", r->tokens_used), LOG_INT("tool_calls", r->tool_calls), LOG_INT("duration_ms", r->duration_ms),

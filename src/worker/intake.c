@@ -203,11 +203,10 @@ static bool is_busy(const struct worker *w, const struct owned *o)
 
         if (t->state == TASK_CALLING || t->state == TASK_SAVING || t->state == TASK_SETTLING)
             return true;
-        if (t->in_ready.list) /* an answer has come in this very turn, and is not stored yet */
+        if (t->in_ready.list || task_has_unsaved(t)) /* an answer has come, in this very turn perhaps, and is not stored yet */
             return true;
-        for (size_t i = 0; t->runs && i < t->history.ncalls; i++) /* also while it waits for Redis */
-            if (t->runs[i].state == RUN_CALLING || t->runs[i].state == RUN_CLAIMING)
-                return true;
+        if (task_tools_are_out(t)) /* also while it waits for Redis */
+            return true;
     }
     (void)w;
     return false;

@@ -8,7 +8,7 @@
 #include "stepmill/utf8.h"
 #include "worker.h"
 
-enum { BYTES_PER_TOKEN = 4, WAKE_SPREAD_MS = 500 };
+enum { BYTES_PER_TOKEN = 4, WAKE_SPREAD_MS = 500, LOOK_AGAIN_MS = 60 * 1000 };
 
 static void note_attempt(struct task *t, struct slice target, struct error error, int64_t tokens, int64_t duration_ms)
 {
@@ -300,6 +300,9 @@ void task_call_model(struct task *t)
         task_enter(t, TASK_BACKOFF);
         return;
     case CASCADE_WAIT:
+        if (choice.until_ms >
+            now + LOOK_AGAIN_MS) /* a model that is closed for an hour must not make the task deaf to a cancel */
+            choice.until_ms = now + LOOK_AGAIN_MS;
         task_wait(t, OUTAGE_MODEL, choice.until_ms + (int64_t)random_below(&w->seed, WAKE_SPREAD_MS)); /* not all in one turn */
         return;
     case CASCADE_EXHAUSTED:

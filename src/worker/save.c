@@ -7,8 +7,8 @@
 #include "stepmill/time_text.h"
 #include "worker.h"
 
-/* It has cost nothing, and leaves with the first answer. Stored alone, by somebody who no longer owns the task and does not know it
- * yet, it would make an answer useless that the new owner has paid for. */
+/* It has cost nothing, and leaves with the first answer. Stored alone, by somebody who no longer owns the task and does not know
+ * it yet, it would make an answer useless that the new owner has paid for. */
 static bool is_lone_start(const struct history *h) { return h->ncells == 1 && h->cells[0].state != CELL_STORED; }
 
 bool task_has_unsaved(const struct task *t)

@@ -307,6 +307,8 @@ void task_settle(struct task *t)
 {
     struct outgoing *o = queue(t, OUTGOING_SETTLE);
 
+    task_cancel_model(t); /* another record has answered meanwhile: what is still out would outlive the task */
+    task_cancel_tools(t);
     if (!o)
         return;
     if (!fill(t, o)) {
@@ -334,7 +336,7 @@ bool outgoing_shrink(struct outgoing *o, size_t output)
     return fill(o->task, o);
 }
 
-/* Poison and limits do not count: they are the caller's doing. */
+/* Poison, limits and cancelled tasks do not count: they are the caller's doing, and say nothing of whether others get through. */
 static void look_for_a_systemic_cause(struct task *t)
 {
     struct worker *w = t->worker;
@@ -343,7 +345,7 @@ static void look_for_a_systemic_cause(struct task *t)
     bool counts = h->end_kind == EVENT_FAILED && (slice_is(f->class, "exhausted") || slice_is(f->class, "rejected"));
     bool was_open = t->agent->systemic.cause != 0;
 
-    if (h->end_kind == EVENT_FAILED && !counts)
+    if (h->end_kind != EVENT_COMPLETED && !counts)
         return;
     if (systemic_ended(&t->agent->systemic, counts ? systemic_cause(f->code, f->stage) : 0, loop_now_ms(w->loop)))
         log_error(

@@ -113,7 +113,7 @@ void task_arm(struct task *t)
     if (may_end && t->deadline_at_ms >= 0) {
         int64_t left = t->deadline_at_ms - clock_wall_ms();
 
-        earlier(&at, now + (left > 0 ? left : 0));
+        earlier(&at, now + (left > 0 ? left + 1 : 0)); /* both clocks are read in whole ms */
     }
     if (t->state == TASK_BACKOFF || t->state == TASK_WAITING)
         earlier(&at, t->wake_ms);
@@ -245,6 +245,9 @@ void task_drop(struct task *t, bool alive)
     task_cancel_tools(t);
     if (t->registry_waiter)
         registry_cancel(w->registry, t->registry_waiter);
+    if (t->writing.model_seq >= 0 && t->writing.model_seq < t->history.ncells &&
+        t->history.cells[t->writing.model_seq].state == CELL_LOCAL)
+        worker_count(w->numbers->tokens_unrecorded, (double)t->writing.model_tokens); /* an answer that Redis could not take */
     task_unqueue(t);
     task_give_back(t);
     worker_count(w->numbers->dropped, t->state != TASK_SETTLING);

@@ -70,6 +70,7 @@ struct tool_run {
     uint64_t request;       /* HTTP id, 0: none */
     int64_t wake_ms;        /* HELD, PAUSE */
     int64_t began_ms;       /* monotonic, of the first attempt */
+    int64_t waited_ms;      /* for the tool's pauses and its rate, in all */
     int32_t attempts;       /* used up */
     bool sent;              /* a byte of some attempt may have reached the tool */
     bool claimed;           /* ours in Redis */
@@ -243,6 +244,15 @@ void task_stand_back(struct task *t);
 /* model.c */
 void task_call_model(struct task *t);
 void task_cancel_model(struct task *t);
+
+/* tool_wait.c */
+/* Whether a call of its tools, or the claim of one, is under way. */
+bool task_tools_are_out(const struct task *t);
+void task_pause_run(struct task *t, struct tool_run *run, int64_t until_ms);
+/* No call may be begun now. While none of the task is out either it waits for `outage`, and the agent's deadline stands still. */
+void task_wait_to_begin(struct task *t, struct tool_run *run, enum outage outage, int64_t until_ms);
+/* For a pause that the tool asked for, or its turn. False: it has waited for three minutes in all, which is enough. */
+bool task_wait_for_tool(struct task *t, struct tool_run *run, int64_t wait_ms);
 
 /* tools.c */
 void task_act(struct task *t, const struct decision *d);

@@ -8,7 +8,7 @@
 #include "stepmill/rule.h"
 #include "worker.h"
 
-enum { CLAIM_GRACE_MS = 5000, RETRY_MIN_MS = 500 };
+enum { CLAIM_GRACE_MS = 5000, RETRY_MIN_MS = 500, FENCE_MS = 60 * 1000 };
 
 static int32_t seq_of(const struct task *t, const struct tool_run *run)
 {
@@ -17,14 +17,6 @@ static int32_t seq_of(const struct task *t, const struct tool_run *run)
 static struct tool_call *call_of(const struct task *t, const struct tool_run *run)
 {
     return &t->history.calls[run - t->runs].call;
-}
-
-static struct tool *tool_named(const struct agent *a, struct slice name)
-{
-    for (size_t i = 0; i < a->ntools; i++)
-        if (slice_equal(a->tools[i]->definition->name, name))
-            return a->tools[i];
-    return NULL;
 }
 
 /* As frozen in TaskStarted: whoever runs the task must judge alike, whatever the tool file says by now. */
@@ -114,13 +106,6 @@ bool task_close_group(struct task *t, const char *refuse)
     return true;
 }
 
-static void pause_run(struct task *t, struct tool_run *run, int64_t until_ms)
-{
-    run->state = RUN_PAUSE;
-    run->wake_ms = until_ms;
-    task_arm(t);
-}
-
 static void note_failure(struct task *t, struct tool_run *run, struct error error)
 {
     if (!run->failures)
@@ -137,6 +122,19 @@ static void unknown(struct task *t, struct tool_run *run)
     (void)answer_text(t, run, TOOL_UNKNOWN,
                       "unknown: the call was sent but its answer was lost; it may or may not have been carried out, and it will "
                       "not be repeated");
+}
+
+/* Uses no attempt by itself. */
+static void wait_for_tool(struct task *t, struct tool_run *run, int64_t wait_ms)
+{
+    char text[200];
+
+    if (task_wait_for_tool(t, run, wait_ms))
+        return;
+    snprintf(text, sizeof text, "error: the tool takes no more calls now (rate limit); it may be called again in %lld s",
+             (long long)(wait_ms + 999) / 1000);
+    unclaim(t, run);
+    (void)answer_text(t, run, TOOL_ERROR, text);
 }
 
 static void run_failed(struct task *t, struct tool_run *run, struct error error, const struct http_answer *a)
@@ -166,7 +164,7 @@ static void run_failed(struct task *t, struct tool_run *run, struct error error,
             run->tool->slow_until_ms = now + wait_ms;
         if (not_run)
             run->sent = false;
-        pause_run(t, run, now + wait_ms);
+        wait_for_tool(t, run, wait_ms);
         return;
     }
     snprintf(text, sizeof text, "error: the tool failed %d times, last with %s: %s", run->attempts, error.code, error.text);
@@ -287,13 +285,13 @@ void task_claimed(struct task *t, uint32_t attempt, const struct cells_answer *a
         return;
     run->attempt = 0;
     if (failed(a->error)) {
-        pause_run(t, run, now + backoff_ms(500, 2000, 2, &w->seed));
+        task_wait_to_begin(t, run, OUTAGE_REDIS, now + backoff_ms(500, 2000, 2, &w->seed));
     } else if (a->status == CELLS_OK) {
         run->claimed = true;
         if (worker_may_call(w, t) && !task_missed_a_stop(t) && !t->ending)
             send(t, run);
         else
-            pause_run(t, run, now + 1000);
+            task_pause_run(t, run, now + 1000);
     } else if (a->status == CELLS_HELD) {
         left = a->claim.since_ms + a->claim.timeout_ms + CLAIM_GRACE_MS - a->now_ms;
         if (left <= 0) {
@@ -304,7 +302,7 @@ void task_claimed(struct task *t, uint32_t attempt, const struct cells_answer *a
             task_arm(t);
         }
     } else if (t->redis_attempt || task_has_unsaved(t)) { /* answered, stale, gone: the answer to what we save will tell */
-        pause_run(t, run, now + 200);
+        task_pause_run(t, run, now + 200);
     } else { /* load what is stored; the other calls go on */
         run->state = RUN_IDLE;
         t->loaded = false;
@@ -322,7 +320,7 @@ static bool prepare(struct task *t, struct tool_run *run)
     char key[IDEMPOTENCY_KEY_MAX];
     struct slice parts[3];
 
-    run->tool = frozen ? tool_named(t->agent, call->name) : NULL;
+    run->tool = frozen ? agent_tool(t->agent, call->name) : NULL;
     if (!run->tool) {
         (void)answer_text(t, run, TOOL_REFUSED,
                           frozen ? "refused: this tool is not configured here any more"
@@ -355,7 +353,7 @@ static void begin(struct task *t, struct tool_run *run)
         return;
     wait_ms = tool_wait_ms(t->agent, run->tool);
     if (wait_ms)
-        pause_run(t, run, loop_now_ms(t->worker->loop) + wait_ms); /* uses no attempt */
+        wait_for_tool(t, run, wait_ms);
     else if (RULE(claim) && !is_repeatable(t, run))
         claim(t, run);
     else
@@ -387,7 +385,7 @@ void task_act(struct task *t, const struct decision *d)
         if (run->state == RUN_HELD)
             claim(t, run);
         else if (!worker_may_call(w, t))
-            pause_run(t, run, now + 1000);
+            task_wait_to_begin(t, run, OUTAGE_FENCE, now + FENCE_MS);
         else if (task_missed_a_stop(t))
             task_save(t);
         else

@@ -6,20 +6,19 @@
 
 enum { LOOK_AGAIN_MS = 60 * 1000, LOOK_SOON_MS = 1000 };
 
-static bool is_out(const struct task *t)
-{
-    for (size_t i = 0; t->runs && i < t->history.ncalls; i++)
-        if (t->runs[i].state == RUN_CALLING || t->runs[i].state == RUN_CLAIMING)
-            return true;
-    return false;
-}
-
-/* Calls of others that are under way: one of them may be what kills the worker. */
+/* Calls of others that are under way: one of them may be what kills the worker. Who pauses between two has none out, and might
+ * pause for minutes. */
 static bool others_are_out(const struct worker *w, const struct task *t)
 {
-    bool mine = t->state == TASK_CALLING || t->state == TASK_ACTING;
+    if (w->tasks[TASK_CALLING].count > (t->state == TASK_CALLING))
+        return true;
+    for (const struct list_node *n = w->tasks[TASK_ACTING].first; n; n = n->next) {
+        const struct task *other = list_entry(n, const struct task, in_state);
 
-    return w->tasks[TASK_CALLING].count + w->tasks[TASK_ACTING].count > mine;
+        if (other != t && task_tools_are_out(other))
+            return true;
+    }
+    return false;
 }
 
 void task_stand_back(struct task *t)
@@ -40,7 +39,7 @@ bool task_waits_its_turn(struct task *t)
 {
     struct worker *w = t->worker;
 
-    if (!RULE(suspect_alone) || is_out(t) || (!w->suspect && !t->suspect))
+    if (!RULE(suspect_alone) || task_tools_are_out(t) || (!w->suspect && !t->suspect))
         return false;
     if (w->suspect && w->suspect != t) {
         wait_for_turn(t, LOOK_AGAIN_MS);

@@ -113,6 +113,7 @@ static void close_down(struct worker *w)
         return;
     log_info(w->log, "worker.closing", LOG_INT("tasks", running(w)));
     w->state = WORKER_CLOSING;
+    loop_timer_set(&w->drain_timer, CLOSE_MARGIN_MS);
     if (w->source)
         kafka_source_close(w->source);
     else
@@ -147,7 +148,6 @@ static void drain_due(void *ctx)
 
     if (w->state < WORKER_CLOSING) {
         close_down(w);
-        loop_timer_set(&w->drain_timer, CLOSE_MARGIN_MS);
         return;
     }
     log_warn(w->log, "worker.drain_timeout", LOG_INT("tasks", running(w)),

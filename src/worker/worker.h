@@ -193,8 +193,10 @@ void worker_bound_in_flight(struct worker *w);
 /* agents.c */
 struct error worker_make_agents(struct worker *w) MUST_CHECK;
 void worker_free_agents(struct worker *w);
+/* NULL: none of that name for this agent. */
+struct tool *agent_tool(const struct agent *a, struct slice name);
 
-/* tool_rate.c */
+/* tool_wait.c */
 /* 0: the tool may be called now, and that call counts. Else in how many ms to ask again. */
 int64_t tool_wait_ms(struct agent *a, const struct tool *tool);
 

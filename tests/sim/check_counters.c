@@ -43,9 +43,9 @@ static void check_left_behind(const struct checker *c)
 
 void check_counters(struct checker *c)
 {
-    if (!sim_ended() && !c->ledger->late_handovers && !sim_faults(SIM_FAULT_PROCESS) && !sim_faults(SIM_FAULT_GROUP) && !sim_faults(SIM_FAULT_DEATH) &&
-        !sim_faults(SIM_FAULT_KAFKA_CALL) && !sim_faults(SIM_FAULT_KAFKA_SERVER) && !sim_faults(SIM_FAULT_KAFKA_CUT) &&
-        !sim_faults(SIM_FAULT_KAFKA_MARK))
+    if (!sim_ended() && !c->ledger->late_handovers && !sim_faults(SIM_FAULT_PROCESS) && !sim_faults(SIM_FAULT_GROUP) &&
+        !sim_faults(SIM_FAULT_DEATH) && !sim_faults(SIM_FAULT_KAFKA_CALL) && !sim_faults(SIM_FAULT_KAFKA_SERVER) &&
+        !sim_faults(SIM_FAULT_KAFKA_CUT) && !sim_faults(SIM_FAULT_KAFKA_MARK))
         check_left_behind(c);
     for (size_t i = 0; i < c->nresults && !c->ledger->redis_losses; i++) {
         struct slice session_id = c->results[i].result.session_id, value;

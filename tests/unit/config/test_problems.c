@@ -280,6 +280,44 @@ static void only_the_first_twenty_are_kept(void **state)
     buf_free(&text);
 }
 
+static void warnings_hide_no_error(void **state)
+{
+    struct buf text = BUF(8192);
+
+    (void)state;
+    for (const char *line = whole_config; *line; line++) { /* thirty models that nobody uses, and behind them one error */
+        buf_put_byte(&text, *line);
+        for (int i = 0; *line == '\n' && !strncmp(line + 1, "  primary:", 10) && i < 30; i++)
+            buf_printf(&text, "  m%d: { url: \"https://m.example/v1/\", model: m, key_file: key.txt }\n", i);
+    }
+    buf_put_text(&text, "worker: { commit_interval: 20 }\n");
+    assert_null(load(FILE_ONLY(buf_text(&text))));
+    assert_int_equal(report()->errors, 1);
+    assert_int_equal(report()->warnings, 30);
+    assert_int_equal(report()->count, CONFIG_PROBLEMS_MAX);
+    assert_non_null(strstr(report()->problems[CONFIG_PROBLEMS_MAX - 1].text, "commit_interval"));
+    buf_free(&text);
+}
+
+static void a_file_that_must_be_named_is(void **state)
+{
+    struct buf text = BUF(4096);
+
+    (void)state;
+    for (const char *at = whole_config; *at; at++) {
+        if (!strncmp(at, "prompt.txt", 10)) {
+            buf_put_text(&text, "\"${ABSENT_PROMPT:-}\"");
+            at += 9;
+        } else {
+            buf_put_byte(&text, *at);
+        }
+    }
+    assert_null(load((struct inputs){.text = buf_text(&text)}));
+    assert_int_equal(report()->errors, 1);
+    assert_non_null(strstr(report()->problems[0].text, "agents.search.system_prompt_file is empty"));
+    buf_free(&text);
+}
+
 static void no_value_of_a_variable_is_cited(void **state)
 {
     (void)state;
@@ -318,6 +356,8 @@ int main(void)
         cmocka_unit_test(what_a_worker_needs_is_named),
         cmocka_unit_test(what_excludes_each_other_is_refused),
         cmocka_unit_test(flags_and_variables_are_named_as_places),
+        cmocka_unit_test(warnings_hide_no_error),
+        cmocka_unit_test(a_file_that_must_be_named_is),
         cmocka_unit_test(only_the_first_twenty_are_kept),
         cmocka_unit_test(no_value_of_a_variable_is_cited),
         cmocka_unit_test(a_missing_file_is_said),

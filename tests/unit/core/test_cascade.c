@@ -74,6 +74,24 @@ static void rounds_end_only_when_others_are_answered(void **state)
     }
 }
 
+static void who_failed_is_asked_again_before_who_is_closed_for_an_hour(void **state)
+{
+    struct bench b = make();
+    struct cascade_choice c;
+
+    (void)state;
+    fail_call(&b, 1, slow, 3600 * 1000);
+    assert_int_equal(next(&b, 2).model, 0);
+    fail_call(&b, 0, again, -1);
+    c = next(&b, 2);
+    assert_int_equal(c.next, CASCADE_BACKOFF);
+    assert_in_range(c.until_ms - b.now, 1000, 15000);
+    b.now = c.until_ms;
+    c = next(&b, 2);
+    assert_int_equal(c.next, CASCADE_CALL);
+    assert_int_equal(c.model, 0);
+}
+
 static void slow_down_uses_no_attempt(void **state)
 {
     struct bench b = make();
@@ -205,6 +223,8 @@ static void a_systemic_cause_stops_the_drain(void **state)
     assert_false(systemic_ended(&s, cause, now));
     assert_false(systemic_ended(&s, cause, now));
     assert_false(systemic_admits(&s, 0, now + 59999)); /* doubled, once */
+    assert_false(systemic_ended(&s, other, now));      /* nobody got through: all that wait go on waiting */
+    assert_true(systemic_holds(&s, cause, now + 100, &look));
     assert_true(systemic_admits(&s, 0, now + 60000));
     assert_false(systemic_ended(&s, 0, now + 60000)); /* somebody got through */
     assert_true(systemic_admits(&s, 100, now + 60000));
@@ -229,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_next_model_is_asked_at_once),
         cmocka_unit_test(rounds_end_only_when_others_are_answered),
+        cmocka_unit_test(who_failed_is_asked_again_before_who_is_closed_for_an_hour),
         cmocka_unit_test(slow_down_uses_no_attempt),
         cmocka_unit_test(every_model_rejecting_is_the_tasks_fault),
         cmocka_unit_test(the_breaker_opens_probes_and_closes),

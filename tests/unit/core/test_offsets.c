@@ -115,6 +115,27 @@ static void a_gap_at_the_watermark_needs_no_room(void **state)
     offsets_free(o);
 }
 
+/* What is written must be readable: else the next owner runs all of it again. */
+static void no_more_is_written_than_is_believed(void **state)
+{
+    const int64_t most = (1 << 24) - 64;
+    struct offsets *o = offsets_new(3), *copy;
+    char text[OFFSETS_TEXT_MAX];
+    const char *why;
+    size_t len;
+
+    (void)state;
+    assert_true(offsets_finish_gap(o, 4, 3 + most - 1) && offsets_finish(o, 3 + most - 1));
+    assert_true(offsets_encode(o, text, sizeof text, &len));
+    copy = offsets_decode(3, text, len, &why);
+    assert_non_null(copy);
+    assert_int_equal(offsets_end(copy), 3 + most);
+    offsets_free(copy);
+    assert_true(offsets_finish(o, 3 + most));
+    assert_false(offsets_encode(o, text, sizeof text, &len));
+    offsets_free(o);
+}
+
 static void what_does_not_fit_is_refused(void **state)
 {
     struct offsets *o = offsets_new(0);
@@ -196,6 +217,7 @@ int main(void)
         cmocka_unit_test(text_carries_the_set),
         cmocka_unit_test(one_stuck_task_costs_a_few_characters),
         cmocka_unit_test(a_gap_at_the_watermark_needs_no_room),
+        cmocka_unit_test(no_more_is_written_than_is_believed),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(damaged_text_is_told_apart),
         cmocka_unit_test(crc_matches_the_rfc),

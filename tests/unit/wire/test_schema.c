@@ -102,6 +102,7 @@ static void what_is_no_schema_is_refused(void **state)
         "{\"type\":\"record\"}",
         "[[\"int\"]]",
         "[\"null\",[\"int\"]]",
+        "[\"null\",{\"type\":[\"string\",\"int\"]}]",
         "{\"type\":\"record\",\"name\":\"R\"}",
         "{\"type\":\"record\",\"name\":\"\",\"fields\":[]}",
         "{\"type\":\"record\",\"name\":5,\"fields\":[]}",
@@ -179,6 +180,23 @@ static void ceilings_hold(void **state)
     buf_free(&b);
 }
 
+/* Each reference writes the namespace out: poison, and not "no memory", for which the record would wait for ever. */
+static void names_have_a_ceiling(void **state)
+{
+    char space[513] = "", type[101] = "";
+    struct buf b = BUF(1 << 20);
+
+    (void)state;
+    memset(space, 'n', sizeof space - 1);
+    memset(type, 't', sizeof type - 1);
+    buf_printf(&b, "{\"type\":\"record\",\"name\":\"%s\",\"namespace\":\"%s\",\"fields\":[", type, space);
+    for (int i = 0; i < 1901; i++)
+        buf_printf(&b, "%s{\"name\":\"f%d\",\"type\":\"%s\"}", i ? "," : "", i, type);
+    buf_put_text(&b, "]}");
+    assert_hostile(buf_text(&b));
+    buf_free(&b);
+}
+
 static void fields_are_counted(void **state)
 {
     struct detail detail;
@@ -208,6 +226,7 @@ int main(void)
         cmocka_unit_test(what_is_no_schema_is_refused),
         cmocka_unit_test(a_schema_cut_anywhere_is_refused),
         cmocka_unit_test(ceilings_hold),
+        cmocka_unit_test(names_have_a_ceiling),
         cmocka_unit_test(fields_are_counted),
     };
 

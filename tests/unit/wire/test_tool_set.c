@@ -249,6 +249,19 @@ static void secrets_come_from_files_and_plain_ones_are_warned_of(void **state)
     assert_string_equal(set->tools[0].auth_header, "Authorization");
     assert_string_equal(set->tools[0].auth_value, "Bearer from-file");
     tool_set_free(set);
+    for (size_t n = 5000; n <= 9000; n += 4000) { /* a JSON Web Token may be long */
+        struct buf token = BUF(16384);
+
+        for (size_t i = 0; i < n; i++)
+            buf_put_byte(&token, 'x');
+        tool_folder_put(&folder, "key", buf_slice(&token));
+        set = tool_set_load(folder.path, &report);
+        assert_int_equal(set != NULL, n <= 8192);
+        if (!set)
+            assert_non_null(strstr(report.problems[0].text, "has 9000 bytes, at most 8192 are allowed"));
+        tool_set_free(set);
+        buf_free(&token);
+    }
     tool_folder_put(&folder, "a.json",
                     slice_of(put_with_auth(&text, "\"auth_type\":\"api_key\",\"auth\":{\"value\":\"hunter2\"}")));
     set = tool_set_load(folder.path, &report);
