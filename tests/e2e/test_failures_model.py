@@ -156,6 +156,17 @@ def test_the_callers_deadline_does_not_stand_still(world):
     check_no_letter(world, task)
 
 
+def test_the_callers_deadline_ends_a_call_on_time(world):
+    """Two clocks are read: a timer that rings a fraction of a millisecond early rings again."""
+    begin = time.time()
+    tasks = [new_task("[[fake: steps=1 latency=400ms]]", agent="lone", deadline_at=int(begin * 1000) + 150 + n) for n in range(100)]
+    world.submit(*tasks)
+    results = [world.result_of(task) for task in tasks]
+    assert {(r["status"], r["error"]) for r in results} == {("failed", "deadline_exceeded")}
+    late = [r["finished_at"].timestamp() * 1000 - t["deadline_at"] for r, t in zip(results, tasks)]
+    assert max(late) < 100 or TIME_FACTOR > 1, sorted(late)[-5:]
+
+
 def test_exhausted_when_others_are_answered(world):
     """Three rounds are used up while the model answers other tasks: it is this task."""
     task = new_task("[[fake: steps=1 fail=500 latency=300ms]]")
