@@ -55,6 +55,27 @@ def test_tool_files_are_checked(tmp_path):
     assert r.returncode == 3 and "lookup.json" in r.stdout and "timeout_ms" in r.stdout
 
 
+def test_a_warning_about_a_tool_is_no_error(tmp_path):
+    folder = write(tmp_path, GOOD + "tool_definitions: tools\n")
+    (tmp_path / "tools").mkdir()
+    tool = json.loads((REPOSITORY / "config/definitions/check_inventory.json").read_text())
+    (tmp_path / "tools/check_inventory.json").write_text(json.dumps(tool | {"auth_type": "bearer", "auth": {"value": "hunter3"}}))
+    r = run("config", "check", "-c", "c.yaml", cwd=folder, K_PASS="x", KEY="y")
+    assert r.returncode == 3 and "check_inventory.json:1:" in r.stdout and ": warning: " in r.stdout and "hunter" not in r.stdout
+    assert r.stdout.endswith("c.yaml: 0 errors, 1 warning\n")
+    found = json.loads(run("config", "check", "-c", "c.yaml", "--json", cwd=folder, K_PASS="x", KEY="y").stdout)
+    assert (found["errors"], found["warnings"], found["problems"][0]["severity"]) == (0, 1, "warning")
+
+
+def test_a_key_in_the_query_of_a_model_is_refused_and_not_shown(tmp_path):
+    folder = write(tmp_path, GOOD.replace('"http://m"', '"http://m/v1?key=hunter3"'))
+    for command in ("check", "show"):
+        r = run("config", command, "-c", "c.yaml", cwd=folder, K_PASS="x", KEY="y")
+        assert r.returncode == (3 if command == "check" else 1), r
+        assert "c.yaml:5:" in r.stdout + r.stderr and "the model's key" in r.stdout + r.stderr
+        assert "hunter" not in r.stdout + r.stderr
+
+
 def test_what_we_ship_is_good():
     for name in ("stepmill.yaml", "demo/stepmill.yaml"):
         r = run("config", "check", "-c", str(REPOSITORY / "config" / name), OPENAI_API_KEY="x")
