@@ -245,6 +245,7 @@ struct config_report {
     struct config_problem problems[CONFIG_PROBLEMS_MAX];
     size_t count;            /* of problems[] */
     size_t errors, warnings; /* seen, kept or not */
+    bool no_file;            /* none was named, and none lay where it is looked for */
 };
 
 /* Reads, merges and checks everything. NULL when report->errors > 0; warnings (a secret in plain text) do not stop it.

@@ -103,6 +103,8 @@ static void put_report(const struct cli *cli, const struct config_report *r, con
     }
     if (r->errors + r->warnings > r->count)
         buf_printf(to, "and %zu more\n", r->errors + r->warnings - r->count);
+    if (r->errors && r->no_file)
+        buf_put_text(to, CLI_NO_FILE "\n");
     buf_printf(to, "%s: %zu error%s, %zu warning%s\n", path ? path : "configuration", r->errors, r->errors == 1 ? "" : "s",
                r->warnings, r->warnings == 1 ? "" : "s");
 }
