@@ -108,9 +108,29 @@ def test_usage_errors_name_the_nearest():
         (["config"], "something is missing"),
         (["config", "check", "extra"], '"extra" is too much'),
         (["config", "check", "--config"], "--config needs a value"),
+        (["--config=", "config", "check"], "--config= needs a value"),
+        (["--sources", "config", "show"], "put it behind the command"),
+        (["tail", "-zf", "results"], "unknown option -z"),
+        (["tail", "-fz", "results"], "unknown option -z"),
+        (["tail", "-fn"], "-n needs a value"),
     ]:
         r = run(*args)
         assert r.returncode == 2 and wanted in r.stderr and r.stdout == "", (args, r)
+
+
+def test_options_before_the_command_are_written_as_behind_it(tmp_path):
+    folder = write(tmp_path, GOOD)
+    for before in (["--config", "c.yaml"], ["--config=c.yaml"], ["-c", "c.yaml"], ["-cc.yaml"]):
+        r = run(*before, "--set=log.level=warn", "--set", "redis.prefix=p:", "config", "show", cwd=folder, K_PASS="x", KEY="y")
+        assert r.returncode == 0 and "level: warn" in r.stdout and "p:" in r.stdout, (before, r)
+
+
+def test_that_there_is_no_file_is_said_and_where_it_was_looked_for(tmp_path):
+    for arguments, code in ((["lag"], 1), (["config", "check"], 3)):
+        r = run(*arguments, cwd=tmp_path)
+        assert r.returncode == code and "./stepmill.yaml" in r.stdout + r.stderr and "STEPMILL_CONFIG" in r.stdout + r.stderr
+    write(tmp_path, "log: { level: info }\n")
+    assert "./stepmill.yaml" not in run("lag", "--config", "c.yaml", cwd=tmp_path).stderr, "there is one"
 
 
 def test_help_and_version():

@@ -35,7 +35,7 @@ def test_a_hand_finds_looks_decides_and_redrives(world):
     assert "1 of 3 letters" in dlq("redrive", first, second, third, "--dry-run").stderr
     assert not actions_of(world, "job_requested")
     assert dlq("redrive", second, "--reason", "x", expect=3).stderr, "it is parked"
-    assert dlq("redrive", first, expect=2).stderr, "a redrive needs a reason"
+    assert "Try: stepmill dlq redrive --help" in dlq("redrive", first, expect=2).stderr, "a redrive needs a reason"
     ended = dlq("redrive", "--group", group["fingerprint"], "--reason", "fixed", "--wait").stdout
     assert "finished, 1 of 1 sent" in ended
     redriven, = actions_of(world, "redriven")

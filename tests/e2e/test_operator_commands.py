@@ -339,11 +339,12 @@ def test_help_has_flags_and_two_examples(command):
     assert len(examples) >= 2 and all(line.strip().startswith("stepmill ") for line in examples)
 
 
-@pytest.mark.parametrize("command", [["topics", "create"], ["topics", "list"], ["lag"], ["offsets", "show"]])
+@pytest.mark.parametrize("command", [["topics", "create"], ["topics", "list"], ["lag"], ["offsets", "show"], ["tail", "results"]])
 def test_no_broker_is_said_within_seconds(make_world, command):
     world = make_world(create=False)
     config = world.write_config("down.yaml", kafka={"bootstrap.servers": "127.0.0.1:1"})
     began = time.monotonic()
     done = world.stepmill(*command, expect=1, config=config)
     assert "127.0.0.1:1" in done.stderr and "stepmill doctor" in done.stderr and not done.stdout
+    assert "topics create" not in done.stderr, "a missing topic is another trouble"
     assert time.monotonic() - began < 25
