@@ -22,7 +22,7 @@ static int help(struct cli *cli, int argc, char **argv)
         .synopsis = "dlq SUBCOMMAND",
         .about = "Dead letters. Each subcommand has a --help of its own.\n\n"
                  "  serve    the processor: index, alerts, delayed retry, review API and dashboard\n"
-                 "The others are clients of its API (--url; STEPMILL_DLQ_TOKEN says who you are):\n"
+                 "The others are clients of its API (--url, --ca-file; STEPMILL_DLQ_TOKEN says who you are):\n"
                  "  list, groups, show, export                  look\n"
                  "  redrive, edit                               send letters back, as they are or changed\n"
                  "  jobs, pause, resume, cancel                 redrive jobs\n"
