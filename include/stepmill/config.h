@@ -90,7 +90,7 @@ struct config_price {
 struct config_model {
     const char *name;
     enum config_api api;
-    const char *url; /* base, without a trailing slash: "https://api.openai.com/v1" */
+    const char *url; /* base, without a trailing slash, a query or a user: "https://api.openai.com/v1" */
     const char *model;
     struct config_secret key;
     int64_t timeout_ms, connect_timeout_ms;

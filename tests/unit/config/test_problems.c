@@ -299,6 +299,10 @@ static void a_missing_file_is_said(void **state)
     assert_null(config_load(&source, &r));
     assert_int_equal(r.count, 1);
     assert_string_equal(r.problems[0].text, "no.yaml: cannot read the configuration: No such file or directory");
+    assert_false(r.no_file);
+    source.path = NULL;
+    assert_null(config_load(&source, &r));
+    assert_true(r.no_file);
 }
 
 static void queries_of_base_urls_are_refused_and_not_shown(void **state)
