@@ -50,9 +50,11 @@ def main(prefix, results_file, dlq_file, calls_file, saved_file):
     one_each = len(results) == len({r["value"]["task_id"] for r in results})
     print(f"\n{len(results)} tasks, {'one result each' if one_each else 'SOME WITH MORE THAN ONE RESULT'}; {len(saved)} steps were saved when the "
           f"worker was killed, {twice} of them were paid twice.")
+    if not saved:
+        print("NO STEP WAS SAVED WHEN THE WORKER WAS KILLED, so this run shows nothing about saved steps; run it again.")
     if unsaved:
         print(f"{unsaved} answers were on their way at that moment, and were asked for again under the same Idempotency-Key.")
-    return 1 if twice or not one_each else 0
+    return 0 if saved and one_each and not twice else 1
 
 
 if __name__ == "__main__":

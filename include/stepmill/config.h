@@ -90,7 +90,7 @@ struct config_price {
 struct config_model {
     const char *name;
     enum config_api api;
-    const char *url; /* base, without a trailing slash: "https://api.openai.com/v1" */
+    const char *url; /* base, without a trailing slash, a query or a user: "https://api.openai.com/v1" */
     const char *model;
     struct config_secret key;
     int64_t timeout_ms, connect_timeout_ms;
@@ -245,6 +245,7 @@ struct config_report {
     struct config_problem problems[CONFIG_PROBLEMS_MAX];
     size_t count;            /* of problems[] */
     size_t errors, warnings; /* seen, kept or not */
+    bool no_file;            /* none was named, and none lay where it is looked for */
 };
 
 /* Reads, merges and checks everything. NULL when report->errors > 0; warnings (a secret in plain text) do not stop it.

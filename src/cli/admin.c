@@ -39,10 +39,8 @@ struct kafka_admin *cli_admin_open(struct cli *cli, const struct config *config)
 
 int cli_admin_fail(const struct cli *cli, const struct kafka_admin *admin, const char *what, struct error error)
 {
-    const char *help =
-        error.class == CLASS_AGAIN ? "; is kafka.bootstrap.servers right, and a broker up? `stepmill doctor` tries" : "";
-
-    return cli_fail(cli, "%s: %s: %s%s", what, error.text, kafka_admin_detail(admin), help);
+    return cli_fail(cli, "%s: %s: %s%s", what, error.text, kafka_admin_detail(admin),
+                    error.class == CLASS_AGAIN ? CLI_BROKER_HINT : "");
 }
 
 static bool take_topics(struct cli *cli, struct cli_partitions *p)

@@ -147,8 +147,10 @@ static bool store(struct cli *cli, const struct cli_argument *a, const char *tex
     }
 }
 
-static int refuse_argument(const struct cli *cli, const struct cli_argument *all, size_t n, const char *typed, bool missing)
+/* getopt tells the letter of "-xyz" that it stumbled over, for the word is the next one only behind its last letter. */
+static int refuse_argument(const struct cli *cli, const struct cli_argument *all, size_t n, const char *word, bool missing)
 {
+    const char letter[] = {'-', (char)optopt, '\0'}, *typed = optopt > ' ' && optopt < 0x7f ? letter : word;
     struct nearest near = nearest_to((struct slice){typed, strcspn(typed, "=")});
     char name[64];
 

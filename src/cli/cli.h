@@ -100,6 +100,10 @@ int cli_choose(const struct cli *cli, const char *const *words, const char *word
 
 /* Loads it, prints warnings and errors to stderr, sets the log level. NULL: return CLI_FAILED. `needs`: enum config_need. */
 struct config *cli_config_load(struct cli *cli, unsigned needs);
+/* What to say with errors where report.no_file. */
+#define CLI_NO_FILE                                                                                                              \
+    "no configuration file was found: neither --config nor STEPMILL_CONFIG names one, and there is no ./stepmill.yaml and no "   \
+    "/etc/stepmill/stepmill.yaml"
 /* Without printing: for `config check`. */
 struct config *cli_config_try(struct cli *cli, unsigned needs, struct config_report *report);
 

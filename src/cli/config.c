@@ -22,14 +22,14 @@ static int print(const struct cli *cli, struct buf *text)
     return code;
 }
 
-__attribute__((format(printf, 2, 3))) static void add_problem(struct config_report *r, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void add_problem(struct config_report *r, bool warning, const char *format, ...)
 {
     va_list args;
 
-    r->errors++;
+    *(warning ? &r->warnings : &r->errors) += 1;
     if (r->count == CONFIG_PROBLEMS_MAX)
         return;
-    r->problems[r->count] = (struct config_problem){0};
+    r->problems[r->count] = (struct config_problem){.warning = warning};
     va_start(args, format);
     vsnprintf(r->problems[r->count].text, sizeof r->problems[r->count].text, format, args);
     va_end(args);
@@ -43,7 +43,7 @@ static void check_kafka(const struct config *c, struct config_report *report)
     char detail[400];
 
     if (failed(kafka_options_check(&options, detail, sizeof detail)))
-        add_problem(report, "kafka: %s", detail);
+        add_problem(report, false, "kafka: %s", detail);
 }
 
 static void check_agent_tools(const struct config *c, const struct tool_set *set, struct config_report *report)
@@ -57,7 +57,7 @@ static void check_agent_tools(const struct config *c, const struct tool_set *set
                 continue;
             for (size_t t = 0; t < set->ntools; t++)
                 nearest_offer(&near, set->tools[t].name.at);
-            add_problem(report, "agents.%s.tools: no tool \"%.*s\" in %s%s%s%s", c->agents[i].name, SLICE_FMT(name),
+            add_problem(report, false, "agents.%s.tools: no tool \"%.*s\" in %s%s%s%s", c->agents[i].name, SLICE_FMT(name),
                         c->tool_definitions, near.name ? ": did you mean \"" : "", near.name ? near.name : "",
                         near.name ? "\"?" : "");
         }
@@ -66,10 +66,14 @@ static void check_agent_tools(const struct config *c, const struct tool_set *set
 static void check_tools(const struct config *c, struct config_report *report)
 {
     struct tool_report tools = {0};
+    size_t kept = 0;
     struct tool_set *set = c->tool_definitions ? tool_set_load(c->tool_definitions, &tools) : NULL;
 
-    for (size_t i = 0; i < tools.count; i++)
-        add_problem(report, "%s", tools.problems[i].text);
+    for (size_t i = 0; i < tools.count; i++) {
+        add_problem(report, tools.problems[i].warning, "%s", tools.problems[i].text);
+        kept += !tools.problems[i].warning;
+    }
+    report->errors += tools.errors - kept;
     if (set)
         check_agent_tools(c, set, report);
     tool_set_free(set);
@@ -99,6 +103,8 @@ static void put_report(const struct cli *cli, const struct config_report *r, con
     }
     if (r->errors + r->warnings > r->count)
         buf_printf(to, "and %zu more\n", r->errors + r->warnings - r->count);
+    if (r->errors && r->no_file)
+        buf_put_text(to, CLI_NO_FILE "\n");
     buf_printf(to, "%s: %zu error%s, %zu warning%s\n", path ? path : "configuration", r->errors, r->errors == 1 ? "" : "s",
                r->warnings, r->warnings == 1 ? "" : "s");
 }

@@ -23,6 +23,8 @@ struct config *cli_config_load(struct cli *cli, unsigned needs)
         fprintf(stderr, "%s\n", report.problems[i].text);
     if (report.errors + report.warnings > report.count)
         fprintf(stderr, "and %zu more\n", report.errors + report.warnings - report.count);
+    if (!c && report.no_file)
+        cli_fail(cli, CLI_NO_FILE);
     if (!c)
         cli_fail(cli, "the configuration has %zu error%s; `stepmill config options` lists all options", report.errors,
                  report.errors == 1 ? "" : "s");

@@ -22,7 +22,7 @@ static int help(struct cli *cli, int argc, char **argv)
         .synopsis = "dlq SUBCOMMAND",
         .about = "Dead letters. Each subcommand has a --help of its own.\n\n"
                  "  serve    the processor: index, alerts, delayed retry, review API and dashboard\n"
-                 "The others are clients of its API (--url; STEPMILL_DLQ_TOKEN says who you are):\n"
+                 "The others are clients of its API (--url, --ca-file; STEPMILL_DLQ_TOKEN says who you are):\n"
                  "  list, groups, show, export                  look\n"
                  "  redrive, edit                               send letters back, as they are or changed\n"
                  "  jobs, pause, resume, cancel                 redrive jobs\n"
@@ -37,12 +37,19 @@ static int help(struct cli *cli, int argc, char **argv)
 int cli_dlq(struct cli *cli, int argc, char **argv)
 {
     const char *names[SUBCOMMANDS + 1] = {NULL};
-    int at;
+    char command[64];
+    int at, code;
 
     if (argc < 2 || argv[1][0] == '-')
         return help(cli, argc, argv);
     for (int i = 0; i < SUBCOMMANDS; i++)
         names[i] = subcommands[i].name;
     at = cli_choose(cli, names, argv[1]);
-    return at < 0 ? CLI_USAGE : subcommands[at].run(cli, argc - 1, argv + 1);
+    if (at < 0)
+        return CLI_USAGE;
+    snprintf(command, sizeof command, "dlq %s", names[at]);
+    cli->command = command; /* each has a --help of its own to point to */
+    code = subcommands[at].run(cli, argc - 1, argv + 1);
+    cli->command = "dlq";
+    return code;
 }

@@ -19,6 +19,18 @@ size_t dlq_connection_arguments(struct dlq_arguments *a, struct cli_argument *to
         "url", 0, CLI_TEXT, &a->url, "URL", "of the processor (default: dlq.public_url, or dlq.listen)", 0, 0};
     to[n++] = (struct cli_argument){
         "token", 0, CLI_TEXT, &a->token, "TOKEN", "who you are; better in the environment as STEPMILL_DLQ_TOKEN", 0, 0};
+    to[n++] = (struct cli_argument){
+        "ca-file", 0, CLI_TEXT, &a->ca_file, "FILE", "authorities of the processor's certificate (default: the system's)", 0, 0};
+    to[n++] = (struct cli_argument){"certificate-file",
+                                    0,
+                                    CLI_TEXT,
+                                    &a->certificate_file,
+                                    "FILE",
+                                    "client certificate, where dlq.tls.ca_file wants one",
+                                    0,
+                                    0};
+    to[n++] = (struct cli_argument){"key-file", 0, CLI_TEXT, &a->key_file, "FILE", "its key (default: in the certificate's file)",
+                                    0,          0};
     return n;
 }
 
@@ -143,6 +155,18 @@ static void base_url(const struct config *config, const struct dlq_arguments *a,
     buf_put_text(to, "/api/v1");
 }
 
+static struct error make_endpoint(struct dlq_client *c, const struct dlq_arguments *a, const char *url)
+{
+    if ((a->ca_file || a->certificate_file || a->key_file) && strncmp(url, "https://", strlen("https://")) != 0)
+        return error_make(CLASS_CONFIG, "no_tls", "files of certificates have no effect unless the URL begins with https://");
+    if (a->key_file && !a->certificate_file)
+        return error_make(CLASS_CONFIG, "no_certificate", "--key-file needs --certificate-file");
+    return http_endpoint_new(c->http,
+                             &(struct http_endpoint_options){
+                                 .url = url, .ca_file = a->ca_file, .cert_file = a->certificate_file, .key_file = a->key_file},
+                             &c->endpoint);
+}
+
 bool dlq_client_open(struct cli *cli, const struct dlq_arguments *a, struct dlq_client *c)
 {
     struct buf url = BUF(4096);
@@ -159,7 +183,7 @@ bool dlq_client_open(struct cli *cli, const struct dlq_arguments *a, struct dlq_
     error = c->loop ? http_client_new(c->loop, &cli->log, &(struct http_client_options){0}, &c->http)
                     : error_make(CLASS_INTERNAL, "no_loop", "no event loop: out of memory or file descriptors");
     if (!failed(error))
-        error = http_endpoint_new(c->http, &(struct http_endpoint_options){.url = buf_text(&url)}, &c->endpoint);
+        error = make_endpoint(c, a, buf_text(&url));
     if (failed(error)) {
         cli_fail(cli, "%s: %s (%s)", buf_text(&url), error.text, error.code);
         dlq_client_close(c);
@@ -185,6 +209,7 @@ static void on_answer(void *ctx, const struct http_answer *answer)
     struct dlq_client *c = ctx;
 
     c->answered = true;
+    c->error = answer->error;
     c->status = failed(answer->error) ? 0 : answer->status;
     snprintf(c->failure, sizeof c->failure, "%s", failed(answer->error) ? answer->detail : "");
     buf_put_slice(&c->bytes, answer->body);
@@ -223,11 +248,20 @@ static void call_once(struct dlq_client *c, const char *method, const char *path
         loop_turn(c->loop, true);
 }
 
+/* It runs, and one side does not trust the other. That a client certificate is missing comes as an alert behind the handshake. */
+static bool is_mistrust(const struct dlq_client *c)
+{
+    return !strncmp(c->error.code, "tls_", 4) || strstr(c->failure, " alert ");
+}
+
 static bool tell(struct dlq_client *c)
 {
     if (c->status >= 200 && c->status < 300)
         return true;
-    if (!c->status)
+    if (!c->status && is_mistrust(c))
+        cli_fail(c->cli, "no trust between us and the processor: %s; --ca-file, --certificate-file and --key-file name the files",
+                 c->failure);
+    else if (!c->status)
         cli_fail(c->cli, "the processor does not answer: %s; is `stepmill dlq serve` running, and --url right?", c->failure);
     else if (c->status == 401)
         cli_fail(c->cli, "%s (set STEPMILL_DLQ_TOKEN)", c->body ? dlq_text(c->body, "detail") : "who are you?");
@@ -237,10 +271,10 @@ static bool tell(struct dlq_client *c)
     return false;
 }
 
-/* Nobody knows whether it was done, or it is being done: the same key tells. */
+/* Nobody knows whether it was done, or it is being done: the same key tells. Mistrust is the same a moment later. */
 static bool is_open(const struct dlq_client *c)
 {
-    return !c->status || c->status == 502 || c->status == 503 || c->status == 504 ||
+    return (!c->status && !is_mistrust(c)) || c->status == 502 || c->status == 503 || c->status == 504 ||
            (c->status == 409 && c->body && !strcmp(dlq_text(c->body, "code"), "key_in_use"));
 }
 

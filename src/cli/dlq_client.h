@@ -9,15 +9,15 @@
 
 /* What all these commands take. */
 struct dlq_arguments {
-    const char *url, *token;
+    const char *url, *token, *ca_file, *certificate_file, *key_file;
     const char *topic, *dlq_topic, *agent, *class, *code, *stage, *group, *task, *session, *assigned, *job, *text, *family, *from,
         *to;
     struct cli_list status;
     const char *reason;
 };
 
-/* Rows for cli_usage: the two of the connection, and those of a filter. `to`: room for DLQ_ARGUMENTS_MAX. Returns how many. */
-enum { DLQ_CONNECTION_ARGUMENTS = 2, DLQ_FILTER_ARGUMENTS = 15, DLQ_ARGUMENTS_MAX = 32 };
+/* Rows for cli_usage: those of the connection, and those of a filter. `to`: room for DLQ_ARGUMENTS_MAX. Returns how many. */
+enum { DLQ_CONNECTION_ARGUMENTS = 5, DLQ_FILTER_ARGUMENTS = 15, DLQ_ARGUMENTS_MAX = 32 };
 size_t dlq_connection_arguments(struct dlq_arguments *a, struct cli_argument *to);
 size_t dlq_filter_arguments(struct dlq_arguments *a, struct cli_argument *to);
 
@@ -31,7 +31,8 @@ struct dlq_client {
     int status;   /* of the last answer */
     json_t *body; /* of the last answer; NULL: none, or no JSON */
     struct buf bytes;
-    char failure[512]; /* why there was none; "" */
+    struct error error; /* why there was none */
+    char failure[512];  /* the same in the words of who found it; "" */
     bool answered;
 };
 

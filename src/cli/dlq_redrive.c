@@ -85,9 +85,12 @@ static int watch(struct dlq_client *c, const char *id)
     } while (!has_ended(job) && !paused);
     cli_progress_end(&p, dlq_number(job, "sent"));
     buf_free(&path);
-    printf("%s: %s, %lld of %lld sent, %lld completed, %lld failed again\n", id, dlq_text(job, "state"),
-           (long long)dlq_number(job, "sent"), (long long)dlq_number(job, "selected"), (long long)dlq_number(job, "completed"),
-           (long long)dlq_number(job, "failed_again"));
+    if (c->cli->json && dlq_print_json(c) != CLI_OK)
+        return CLI_FAILED;
+    if (!c->cli->json)
+        printf("%s: %s, %lld of %lld sent, %lld completed, %lld failed again\n", id, dlq_text(job, "state"),
+               (long long)dlq_number(job, "sent"), (long long)dlq_number(job, "selected"),
+               (long long)dlq_number(job, "completed"), (long long)dlq_number(job, "failed_again"));
     return paused || dlq_number(job, "sent") < dlq_number(job, "selected") ? CLI_FOUND : CLI_OK;
 }
 
@@ -123,7 +126,9 @@ static int redrive(struct dlq_client *c, const struct redrive_arguments *r, json
         tell_dry_run(c->body);
     if (r->dry_run || !dlq_number(c->body, "eligible")) {
         json_decref(body);
-        return !r->dry_run ? CLI_FOUND : c->cli->json ? dlq_print_json(c) : CLI_OK;
+        if (c->cli->json && dlq_print_json(c) != CLI_OK)
+            return CLI_FAILED;
+        return r->dry_run ? CLI_OK : CLI_FOUND;
     }
     return start_job(c, r, body);
 }
@@ -138,7 +143,8 @@ int cli_dlq_redrive(struct cli *cli, int argc, char **argv)
         .about =
             "Sends letters back to the topics they came from: first says how many can go and why not the others, then starts "
             "a job and prints its id. Steps that a task has paid for are not paid again, unless --from-start.\n"
-            "Exit 3: no letter can go, or (--wait) not all went.",
+            "Exit 3: no letter can go, or (--wait) not all went.\n"
+            "--json prints the job (with --wait as it ended), or what the dry run found where no job was started.",
         .arguments = arguments,
         .words_max = DLQ_IDS_MAX,
         .examples = "stepmill dlq redrive --group 0123456789abcdef --reason 'model is back' --canary 5 --wait\n"

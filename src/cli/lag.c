@@ -185,7 +185,7 @@ static void put_json(const struct lag *l, struct buf *to)
     buf_put_text(to, "]}\n");
 }
 
-/* CLI_OK, or CLI_FOUND when there is too much. */
+/* CLI_OK, or CLI_FOUND when there is too much, or nobody can tell: the sums lack a partition that has a problem. */
 static int look(struct lag *l)
 {
     bool screen = l->watch && !l->cli->json && isatty(STDOUT_FILENO);
@@ -206,7 +206,7 @@ static int look(struct lag *l)
     buf_free(&out);
     if (!written)
         return cli_fail(l->cli, "cannot write the output");
-    return l->max >= 0 && l->view.unfinished > l->max ? CLI_FOUND : CLI_OK;
+    return l->max >= 0 && (l->view.unfinished > l->max || l->view.problems) ? CLI_FOUND : CLI_OK;
 }
 
 /* While watched, what fails now may work in two seconds. */
@@ -227,7 +227,8 @@ int cli_lag(struct cli *cli, int argc, char **argv)
     struct lag l = {.cli = cli, .max = -1};
     const struct cli_argument arguments[] = {
         {"watch", 'w', CLI_FLAG, &l.watch, NULL, "look again every 2 s until interrupted", 0, 0},
-        {"max", 'm', CLI_INT, &l.max, "N", "exit code 3 when more than N records are unfinished; for alerts", 0, INT64_MAX},
+        {"max", 'm', CLI_INT, &l.max, "N",
+         "exit code 3 when more than N records are unfinished, or a partition has a problem; for alerts", 0, INT64_MAX},
     };
     const struct cli_usage usage = {
         .synopsis = "lag [--watch | --max N] [--json]",

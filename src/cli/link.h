@@ -22,4 +22,7 @@ bool cli_link_ready(struct cli *cli, struct cli_link *link, int64_t timeout_ms);
 /* The config's `kafka:` part for a client of this process. */
 struct kafka_options cli_kafka(const struct cli *cli, const struct config *config);
 
+/* What to do where no broker answers: the end of the error's line. */
+#define CLI_BROKER_HINT "; is kafka.bootstrap.servers right, and a broker up? `stepmill doctor` tries"
+
 #endif

@@ -61,23 +61,46 @@ static int refuse_command(const char *typed)
     return CLI_USAGE;
 }
 
-/* Options before the command: --config and --set, as behind it. Returns the index of the command, argc where there is none, -1
- * when wrong. */
+/* The value of the option at argv[*i], "--name VALUE" or "--name=VALUE" ("-cVALUE" for a letter); NULL: it is another one. `*i`
+ * then is where the value ends. A value that is missing is "". */
+static const char *value_of(const char *name, int argc, char **argv, int *i)
+{
+    const char *typed = argv[*i];
+    size_t n = strlen(name);
+    bool letter = n == 2;
+
+    if (strncmp(typed, name, n) != 0 || (!letter && typed[n] && typed[n] != '='))
+        return NULL;
+    if (typed[n])
+        return typed + n + !letter;
+    return *i + 1 < argc ? argv[++*i] : "";
+}
+
+/* Options before the command, as behind it: --config, --set, --json. Returns the index of the command, argc where there is none,
+ * -1 after saying what is wrong. */
 static int leading_options(struct cli *cli, int argc, char **argv)
 {
     int i = 1;
 
     for (; i < argc && argv[i][0] == '-'; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        const char *typed = argv[i], *value, *wrong = NULL;
 
-        if ((!strcmp(argv[i], "--config") || !strcmp(argv[i], "-c")) && value)
-            cli->config_path = argv[++i];
-        else if (!strcmp(argv[i], "--set") && value && cli->nsets < CLI_SETS_MAX)
-            cli->sets[cli->nsets++] = argv[++i];
-        else if (!strcmp(argv[i], "--json"))
+        if ((value = value_of("--config", argc, argv, &i)) || (value = value_of("-c", argc, argv, &i)))
+            cli->config_path = value;
+        else if ((value = value_of("--set", argc, argv, &i)) && cli->nsets == CLI_SETS_MAX)
+            wrong = "is given too often";
+        else if (value)
+            cli->sets[cli->nsets++] = value;
+        else if (!strcmp(typed, "--json"))
             cli->json = true;
         else
+            wrong = "is no option that goes before a command; put it behind the command";
+        if (value && !*value)
+            wrong = "needs a value";
+        if (wrong) {
+            fprintf(stderr, "stepmill: %s %s\nTry: stepmill --help\n", typed, wrong);
             return -1;
+        }
     }
     return i;
 }
@@ -102,10 +125,10 @@ int main(int argc, char **argv)
         return CLI_OK;
     }
     at = leading_options(&cli, argc, argv);
-    if (at < 0 || at == argc) {
+    if (at == argc)
         print_help(stderr);
+    if (at < 0 || at == argc)
         return CLI_USAGE;
-    }
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(commands[i].name, argv[at]) == 0) {
             cli.command = cli.log.role = commands[i].name;

@@ -87,7 +87,7 @@ static void put_shown(const struct group_partition *p, struct buf *to)
 static int show(struct offsets_run *r)
 {
     struct buf out = BUF(OUTPUT_MAX);
-    size_t shown = 0;
+    size_t shown = 0, problems = 0;
     int code;
 
     if (r->cli->json)
@@ -100,13 +100,14 @@ static int show(struct offsets_run *r)
         else
             put_shown(&r->view.at[i], &out);
         shown++;
+        problems += r->view.at[i].problem != NULL;
     }
     if (r->cli->json)
         buf_put_text(&out, "]\n");
     code = write_out(r, &out);
     if (code == CLI_OK && !shown)
         return cli_fail(r->cli, "there is no partition %lld", (long long)r->partition);
-    return code == CLI_OK && r->view.problems ? CLI_FOUND : code;
+    return code == CLI_OK && problems ? CLI_FOUND : code;
 }
 
 /* ---- set */

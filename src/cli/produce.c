@@ -21,15 +21,18 @@ static const char *read_context(const struct produce *p, struct arena *arena, st
     if (!entries)
         return "no memory left";
     for (size_t i = 0; i < p->context.count; i++) {
-        const char *item = p->context.items[i], *equals = strchr(item, '=');
+        const char *item = p->context.items[i], *equals = strchr(item, '='); /* check_arguments saw that it is there */
 
-        if (!equals)
-            return "--context wants KEY=VALUE";
         entries[i] = (struct context_entry){{item, (size_t)(equals - item)}, slice_of(equals + 1)};
     }
     t->context = entries;
     t->ncontext = p->context.count;
     return NULL;
+}
+
+static bool read_deadline(const struct produce *p, int64_t now_ms, int64_t *at_ms)
+{
+    return !p->deadline || (time_read(slice_of(p->deadline), true, now_ms, at_ms) && *at_ms >= 0);
 }
 
 /* `id` becomes the task's, and its session's, unless somebody names others. */
@@ -45,8 +48,8 @@ static const char *from_flags(const struct produce *p, struct arena *arena, char
     random_uuid7(id, t->created_at_ms);
     t->task_id = slice_of(p->task_id ? p->task_id : id);
     t->session_id = p->session ? slice_of(p->session) : t->task_id;
-    if (p->deadline && (!time_read(slice_of(p->deadline), true, t->created_at_ms, &t->deadline_at_ms) || t->deadline_at_ms < 0))
-        return "--deadline is neither a duration from now (5m) nor a time (2026-11-21T05:00:00Z)";
+    if (!read_deadline(p, t->created_at_ms, &t->deadline_at_ms))
+        return "--deadline does not fit the clock any more";
     return read_context(p, arena, t);
 }
 
@@ -180,6 +183,8 @@ static int run(struct produce *p)
 
 static int check_arguments(struct produce *p)
 {
+    int64_t at_ms;
+
     if (p->cli->nrest == 1 && !strcmp(p->cli->rest[0], "-"))
         p->from_stdin = true;
     else if (p->cli->nrest)
@@ -192,6 +197,12 @@ static int check_arguments(struct produce *p)
         return cli_misuse(p->cli, "--task-id names one task; lines name theirs by \"task_id\"");
     if (!p->from_stdin && !p->raw && !p->prompt)
         return cli_misuse(p->cli, "--prompt is needed, or --stdin for many tasks as JSON lines");
+    if (!read_deadline(p, clock_wall_ms(), &at_ms))
+        return cli_misuse(p->cli, "--deadline \"%s\" is neither a duration from now (5m) nor a time (2026-11-21T05:00:00Z)",
+                          p->deadline);
+    for (size_t i = 0; i < p->context.count; i++)
+        if (!strchr(p->context.items[i], '='))
+            return cli_misuse(p->cli, "--context wants KEY=VALUE, not \"%s\"", p->context.items[i]);
     return CLI_OK;
 }
 

@@ -114,7 +114,10 @@ static int run(struct tail *t)
         start = KAFKA_START_BEGINNING;
     error = kafka_reader_open(&reader, &kafka, topic, -1, start, t->since_ms, OPEN_MS, detail, sizeof detail);
     if (failed(error))
-        return cli_fail(t->cli, "kafka: %s: %s (stepmill topics create makes missing topics)", error.text, detail);
+        return cli_fail(t->cli, "kafka: %s: %s: %s%s", topic, error.text, detail,
+                        error.class == CLASS_AGAIN                   ? CLI_BROKER_HINT
+                        : !strcmp(error.code, "kafka_topic_missing") ? "; run: stepmill topics create"
+                                                                     : "");
     code = read_all(t, reader);
     kafka_reader_close(reader);
     return code;

@@ -1,4 +1,4 @@
-/* User and password of a URL go to their own members, so that the URL may be logged. */
+/* User and password of a URL go to their own members, and a query is refused, so that the URL may be logged. */
 #include <stdio.h>
 
 #include "reader.h"
@@ -95,6 +95,16 @@ static void split(struct reader *r, const char *path, const char **url, const ch
     *url = without_userinfo(r, *url, at, len);
 }
 
+/* Paths are put behind it, so a query would swallow them; and a key in it would be printed with it. */
+static void refuse_query(struct reader *r, const char *path, const char *url, const char *instead)
+{
+    struct place place = place_of(r, path);
+
+    if (url[strcspn(url, "?#")])
+        problem_error(r->report, &place, "%s: a base URL ends before \"?\" and \"#\", for paths are put behind it; %s", path,
+                      instead);
+}
+
 static void trim_slashes(struct reader *r, const char **url)
 {
     struct slice text = slice_of(*url);
@@ -113,8 +123,10 @@ void split_credentials(struct reader *r)
 
     split(r, "schema_registry.url", &c->registry.url, &c->registry.username, &c->registry.password);
     split(r, "redis.url", &c->redis.url, &c->redis.username, &c->redis.password);
-    if (c->registry.url)
+    if (c->registry.url) {
+        refuse_query(r, "schema_registry.url", c->registry.url, "a token or password has an option of its own");
         trim_slashes(r, &c->registry.url);
+    }
     for (size_t i = 0; i < c->nmodels; i++) {
         struct place place;
 
@@ -124,6 +136,7 @@ void split_credentials(struct reader *r)
         place = place_of(r, path);
         if (find_userinfo(c->models[i].url, &at, &len))
             problem_error(r->report, &place, "%s: user and password do not belong in the URL, set the model's key", path);
+        refuse_query(r, path, c->models[i].url, "a key goes to the model's key, other parameters to its extra");
         trim_slashes(r, &c->models[i].url);
     }
 }

@@ -164,9 +164,9 @@ const struct option option_table[] = {
     {"retry.tool.backoff_max", OPTION_DURATION, ROOT(retry.tool_backoff.max_ms), "Longest wait between attempts.",
      RANGE("60s", 1, 60 * MINUTE_MS), LIVE},
 
-    {"breaker.failures", OPTION_INT, ROOT(breaker.failures), "Failures in a row that close an endpoint.", RANGE("5", 1, 1000),
-     LIVE},
-    {"breaker.open", OPTION_DURATION, ROOT(breaker.open_ms), "How long it stays closed before one call tries it.",
+    {"breaker.failures", OPTION_INT, ROOT(breaker.failures),
+     "Failures in a row that open the breaker of an endpoint: calls to it are refused.", RANGE("5", 1, 1000), LIVE},
+    {"breaker.open", OPTION_DURATION, ROOT(breaker.open_ms), "How long it stays open before one call tries the endpoint.",
      RANGE("30s", 10, 60 * MINUTE_MS), LIVE},
 
     {"dlq.auto_redrives", OPTION_INT, ROOT(dlq.auto_redrives),
@@ -250,7 +250,7 @@ const struct option option_table[] = {
      RANGE("256KiB", KIB, 4 * MIB), LIVE},
     {"limits.schema", OPTION_SIZE, ROOT(limits.schema), "Largest Avro schema that is accepted from the registry.",
      RANGE("256KiB", KIB, 4 * MIB)},
-    {"limits.headers", OPTION_SIZE, ROOT(limits.headers), "Largest headers of a record, and of an HTTP answer.",
+    {"limits.headers", OPTION_SIZE, ROOT(limits.headers), "Largest headers of a task record, all together.",
      RANGE("64KiB", KIB, MIB)},
     {"limits.session_memory", OPTION_SIZE, ROOT(limits.session_memory),
      "Largest memory of a session; the oldest messages go first.", RANGE("256KiB", KIB, 4 * MIB)},

@@ -263,6 +263,7 @@ bool sources_read(struct reader *r)
         problem_error(r->report, NULL, "out of memory");
     r->cwd = r->folder = keep(r, cwd ? cwd : "");
     free(cwd);
+    r->report->no_file = !path;
     if (path && !read_file(r, path))
         return false;
     if (!path)

@@ -291,7 +291,8 @@ int dlq_run(const struct dlq_options *options)
         d.failed = true;
     } else {
         log_info(d.log, "dlq.start", LOG_TEXT("version", STEPMILL_VERSION), LOG_TEXT("name", d.config->dlq.name),
-                 LOG_TEXT("folder", d.config->dlq.folder), LOG_INT("http_port", api_port(d.api)));
+                 LOG_TEXT("folder", d.config->dlq.folder), LOG_INT("http_port", api_port(d.api)),
+                 LOG_INT("auto_redrives", d.config->dlq.auto_redrives)); /* 0: nothing is sent back by itself */
         loop_timer_set(&d.second_timer, 10);
         loop_run(d.loop);
         log_info(d.log, "dlq.stop", LOG_BOOL("failed", d.failed));

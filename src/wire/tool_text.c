@@ -22,7 +22,7 @@ void tool_file_problem(struct tool_file *file, bool warning, size_t offset, cons
         column = file->text.at[i] == '\n' ? 1 : column + 1;
     }
     p->warning = warning;
-    n = snprintf(p->text, sizeof p->text, "%s:%d:%d: ", file->path, line, column);
+    n = snprintf(p->text, sizeof p->text, "%s:%d:%d: %s", file->path, line, column, warning ? "warning: " : "");
     if (n < 0 || (size_t)n >= sizeof p->text)
         return;
     va_start(args, format);

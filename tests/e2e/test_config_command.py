@@ -55,6 +55,27 @@ def test_tool_files_are_checked(tmp_path):
     assert r.returncode == 3 and "lookup.json" in r.stdout and "timeout_ms" in r.stdout
 
 
+def test_a_warning_about_a_tool_is_no_error(tmp_path):
+    folder = write(tmp_path, GOOD + "tool_definitions: tools\n")
+    (tmp_path / "tools").mkdir()
+    tool = json.loads((REPOSITORY / "config/definitions/check_inventory.json").read_text())
+    (tmp_path / "tools/check_inventory.json").write_text(json.dumps(tool | {"auth_type": "bearer", "auth": {"value": "hunter3"}}))
+    r = run("config", "check", "-c", "c.yaml", cwd=folder, K_PASS="x", KEY="y")
+    assert r.returncode == 3 and "check_inventory.json:1:" in r.stdout and ": warning: " in r.stdout and "hunter" not in r.stdout
+    assert r.stdout.endswith("c.yaml: 0 errors, 1 warning\n")
+    found = json.loads(run("config", "check", "-c", "c.yaml", "--json", cwd=folder, K_PASS="x", KEY="y").stdout)
+    assert (found["errors"], found["warnings"], found["problems"][0]["severity"]) == (0, 1, "warning")
+
+
+def test_a_key_in_the_query_of_a_model_is_refused_and_not_shown(tmp_path):
+    folder = write(tmp_path, GOOD.replace('"http://m"', '"http://m/v1?key=hunter3"'))
+    for command in ("check", "show"):
+        r = run("config", command, "-c", "c.yaml", cwd=folder, K_PASS="x", KEY="y")
+        assert r.returncode == (3 if command == "check" else 1), r
+        assert "c.yaml:5:" in r.stdout + r.stderr and "the model's key" in r.stdout + r.stderr
+        assert "hunter" not in r.stdout + r.stderr
+
+
 def test_what_we_ship_is_good():
     for name in ("stepmill.yaml", "demo/stepmill.yaml"):
         r = run("config", "check", "-c", str(REPOSITORY / "config" / name), OPENAI_API_KEY="x")
@@ -87,9 +108,29 @@ def test_usage_errors_name_the_nearest():
         (["config"], "something is missing"),
         (["config", "check", "extra"], '"extra" is too much'),
         (["config", "check", "--config"], "--config needs a value"),
+        (["--config=", "config", "check"], "--config= needs a value"),
+        (["--sources", "config", "show"], "put it behind the command"),
+        (["tail", "-zf", "results"], "unknown option -z"),
+        (["tail", "-fz", "results"], "unknown option -z"),
+        (["tail", "-fn"], "-n needs a value"),
     ]:
         r = run(*args)
         assert r.returncode == 2 and wanted in r.stderr and r.stdout == "", (args, r)
+
+
+def test_options_before_the_command_are_written_as_behind_it(tmp_path):
+    folder = write(tmp_path, GOOD)
+    for before in (["--config", "c.yaml"], ["--config=c.yaml"], ["-c", "c.yaml"], ["-cc.yaml"]):
+        r = run(*before, "--set=log.level=warn", "--set", "redis.prefix=p:", "config", "show", cwd=folder, K_PASS="x", KEY="y")
+        assert r.returncode == 0 and "level: warn" in r.stdout and 'prefix: "p:"' in r.stdout, (before, r)
+
+
+def test_that_there_is_no_file_is_said_and_where_it_was_looked_for(tmp_path):
+    for arguments, code in ((["lag"], 1), (["config", "check"], 3)):
+        r = run(*arguments, cwd=tmp_path)
+        assert r.returncode == code and "./stepmill.yaml" in r.stdout + r.stderr and "STEPMILL_CONFIG" in r.stdout + r.stderr
+    write(tmp_path, "log: { level: info }\n")
+    assert "./stepmill.yaml" not in run("lag", "--config", "c.yaml", cwd=tmp_path).stderr, "there is one"
 
 
 def test_help_and_version():

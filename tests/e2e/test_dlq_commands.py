@@ -3,6 +3,7 @@ import json
 
 from processor import Processor, actions_of, wait_action
 from records import new_task
+from services import Certificates
 from test_dlq_redrive import put_letters
 from worker import wait_for
 
@@ -35,13 +36,31 @@ def test_a_hand_finds_looks_decides_and_redrives(world):
     assert "1 of 3 letters" in dlq("redrive", first, second, third, "--dry-run").stderr
     assert not actions_of(world, "job_requested")
     assert dlq("redrive", second, "--reason", "x", expect=3).stderr, "it is parked"
-    assert dlq("redrive", first, expect=2).stderr, "a redrive needs a reason"
-    ended = dlq("redrive", "--group", group["fingerprint"], "--reason", "fixed", "--wait").stdout
-    assert "finished, 1 of 1 sent" in ended
+    assert json.loads(dlq("redrive", second, "--reason", "x", "--json", expect=3).stdout)["eligible"] == 0, "JSON, whatever comes of it"
+    assert "Try: stepmill dlq redrive --help" in dlq("redrive", first, expect=2).stderr, "a redrive needs a reason"
+    ended = json.loads(dlq("redrive", "--group", group["fingerprint"], "--reason", "fixed", "--wait", "--json").stdout)
+    assert (ended["state"], ended["sent"], ended["selected"]) == ("finished", 1, 1)
     redriven, = actions_of(world, "redriven")
     assert (redriven["letter"], redriven["reason"]) == (first, "fixed")
     assert redriven["job"] in dlq("jobs").stdout
     assert len(dlq("export", "--format", "jsonl", "--reason", "audit").stdout.splitlines()) == 3
+    processor.stop()
+
+
+def test_a_processor_with_a_ca_of_its_own_and_client_certificates_is_reached(world, tmp_path):
+    own = Certificates(tmp_path / "certificates")
+    processor = Processor(world, tls={"certificate_file": str(own.certificate), "key_file": str(own.key), "ca_file": str(own.ca)})
+    trust, ours = ("--ca-file", str(own.ca)), ("--certificate-file", str(own.certificate), "--key-file", str(own.key))
+    url = ("--url", f"https://127.0.0.1:{processor.port}")
+    assert not world.stepmill("dlq", "list", *url, *trust, *ours).stdout, "no letters"
+    assert not world.stepmill("dlq", "list", *url, *trust, "--certificate-file", str(own.both)).stdout, "the key is in the same file"
+    for arguments in ((), trust, ours):
+        said = world.stepmill("dlq", "list", *url, *arguments, expect=1).stderr
+        assert "--ca-file" in said and "is `stepmill dlq serve` running" not in said, (arguments, said)
+    assert "https://" in world.stepmill("dlq", "list", "--url", "http://127.0.0.1:1", *trust, expect=1).stderr
+    assert "--key-file needs" in world.stepmill("dlq", "list", *url, *trust, *ours[2:], expect=1).stderr
+    assert "missing or can't be read" in world.stepmill("dlq", "list", *url, "--ca-file", str(tmp_path / "no.pem"), expect=1).stderr
+    assert "is `stepmill dlq serve` running" in world.stepmill("dlq", "list", "--url", "http://127.0.0.1:1", expect=1).stderr
     processor.stop()
 
 

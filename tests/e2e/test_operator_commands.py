@@ -185,6 +185,9 @@ def test_an_offset_whose_records_are_gone_is_a_problem(world):
         done.result(20)
     shown = asked(world, "offsets", "show", expect=3)[0]
     assert (shown["committed"], shown["beginning"], shown["end"]) == (1, 2, 3) and "are gone" in shown["problem"]
+    asked(world, "offsets", "show", "--partition", "0", expect=3)
+    assert asked(world, "offsets", "show", "--partition", "1")[0]["problem"] is None, "another partition's problem is not its own"
+    assert "are gone" in asked(world, "lag", "--max", "1000", expect=3)["partitions"][0]["problem"], "an alert must not sleep through it"
     problems = findings(asked(world, "doctor", expect=3), "problem", "group")
     assert len(problems) == 1 and "stepmill offsets set" in problems[0]["todo"]
     world.stepmill("offsets", "set", "--agent", "search", "--partition", "0", "--to", "beginning")
@@ -336,11 +339,12 @@ def test_help_has_flags_and_two_examples(command):
     assert len(examples) >= 2 and all(line.strip().startswith("stepmill ") for line in examples)
 
 
-@pytest.mark.parametrize("command", [["topics", "create"], ["topics", "list"], ["lag"], ["offsets", "show"]])
+@pytest.mark.parametrize("command", [["topics", "create"], ["topics", "list"], ["lag"], ["offsets", "show"], ["tail", "results"]])
 def test_no_broker_is_said_within_seconds(make_world, command):
     world = make_world(create=False)
     config = world.write_config("down.yaml", kafka={"bootstrap.servers": "127.0.0.1:1"})
     began = time.monotonic()
     done = world.stepmill(*command, expect=1, config=config)
     assert "127.0.0.1:1" in done.stderr and "stepmill doctor" in done.stderr and not done.stdout
+    assert "topics create" not in done.stderr, "a missing topic is another trouble"
     assert time.monotonic() - began < 25

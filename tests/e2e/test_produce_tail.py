@@ -139,8 +139,8 @@ def test_bad_flags_are_refused_before_anything_is_sent(world):
     for arguments, code, message in (
             ([], 2, "--prompt is needed"), (["--prompt", "x", "more"], 2, "needs quotes"), (["--prompt", ""], 1, "prompt is missing"),
             (["--prompt", "x", "--task-id", 'a"b'], 1, "task_id must be"), (["--prompt", "x", "--session", "ä"], 1, "session_id must be"),
-            (["--prompt", "x", "--max-steps", "26"], 2, "out of range"), (["--prompt", "x", "--deadline", "soon"], 1, "--deadline is neither"),
-            (["--prompt", "x", "--context", "a"], 1, "KEY=VALUE"), (["--prompt", b"caf\xe9"], 1, "must be UTF-8"),
+            (["--prompt", "x", "--max-steps", "26"], 2, "out of range"), (["--prompt", "x", "--deadline", "soon"], 2, '"soon" is neither'),
+            (["--prompt", "x", "--context", "a"], 2, "KEY=VALUE"), (["--prompt", b"caf\xe9"], 1, "must be UTF-8"),
             (["--prompt", "x", "--context", "a=1", "--context", "a=2"], 1, "a key twice"),
             (["--stdin", "--task-id", "t"], 2, '"task_id"'), (["--stdin", "--raw"], 2, "give one")):
         done = world.stepmill("produce", "--agent", "search", *arguments, expect=code, stdin="")

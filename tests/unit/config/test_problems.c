@@ -337,6 +337,25 @@ static void a_missing_file_is_said(void **state)
     assert_null(config_load(&source, &r));
     assert_int_equal(r.count, 1);
     assert_string_equal(r.problems[0].text, "no.yaml: cannot read the configuration: No such file or directory");
+    assert_false(r.no_file);
+    source.path = NULL;
+    assert_null(config_load(&source, &r));
+    assert_true(r.no_file);
+}
+
+static void queries_of_base_urls_are_refused_and_not_shown(void **state)
+{
+    (void)state;
+    assert_problems(
+        FILE_ONLY(KAFKA "schema_registry: { url: \"http://r/?token=hunter4\" }\n"
+                        "models:\n  m: { url: \"https://h/v1?key=hunter5\" }\n  n: { url: \"https://h/v1/#x\" }\n"),
+        PROBLEMS(
+            "c.yaml:2:25: schema_registry.url: a base URL ends before \"?\" and \"#\", for paths are put behind it; a token or "
+            "password has an option of its own",
+            "c.yaml:4:13: models.m.url: a base URL ends before \"?\" and \"#\", for paths are put behind it; a key goes to the "
+            "model's key, other parameters to its extra",
+            "c.yaml:5:13: models.n.url: a base URL ends before \"?\" and \"#\", for paths are put behind it; a key goes to the "
+            "model's key, other parameters to its extra"));
 }
 
 int main(void)
@@ -355,6 +374,7 @@ int main(void)
         cmocka_unit_test(names_and_references_are_checked),
         cmocka_unit_test(what_a_worker_needs_is_named),
         cmocka_unit_test(what_excludes_each_other_is_refused),
+        cmocka_unit_test(queries_of_base_urls_are_refused_and_not_shown),
         cmocka_unit_test(flags_and_variables_are_named_as_places),
         cmocka_unit_test(warnings_hide_no_error),
         cmocka_unit_test(a_file_that_must_be_named_is),
