@@ -210,14 +210,25 @@ static void check_dlq_jwt(struct reader *r)
         refuse(r, "dlq.access.audience", "must be set with %s", d->access.jwks_url ? "jwks_url" : "jwks_file");
 }
 
+/* Whom other machines may be: whoever is on the network is no admin, and a token is worth nothing to who can read it. */
 static void check_dlq_remote(struct reader *r)
 {
     const struct config_dlq *d = &r->config->dlq;
+    struct place place = place_of(r, "dlq.access.remote");
 
-    if (!d->access.remote && !address_is_loopback(slice_of(d->listen)))
-        refuse(r, "dlq.listen",
-               "\"%s\" can be reached from other machines: listen on 127.0.0.1, or set dlq.access.remote with tokens and TLS",
-               d->listen);
+    if (!d->access.remote) {
+        if (!address_is_loopback(slice_of(d->listen)))
+            refuse(r, "dlq.listen",
+                   "\"%s\" can be reached from other machines: listen on 127.0.0.1, or set dlq.access.remote with tokens and TLS",
+                   d->listen);
+        return;
+    }
+    if (d->access.anonymous > CONFIG_ROLE_VIEW)
+        refuse(r, "dlq.access.anonymous", "with dlq.access.remote at most view: who may do more needs a token or a JWT");
+    if (!d->tls.certificate_file)
+        problem_warning(r->report, &place,
+                        "dlq.access.remote: without dlq.tls.certificate_file tokens and letters cross the network in plain text, "
+                        "unless a proxy before it does TLS");
 }
 
 /* Never cites it: it is a secret. */

@@ -168,6 +168,15 @@ static void on_stray(void *ctx, struct http_server_call *http, int status)
 
 /* ---- Life */
 
+/* What is asked for on purpose is done, and said at each start. */
+static void warn_plain(const struct config_dlq *d, const struct log *log)
+{
+    if (d->access.remote && !d->tls.certificate_file)
+        log_warn(log, "dlq.api.plain", LOG_TEXT("listen", d->listen),
+                 LOG_TEXT("reason", "dlq.access.remote without TLS: tokens and letters cross the network in plain text"),
+                 LOG_TEXT("action", "set dlq.tls.certificate_file, unless a proxy before it does TLS"));
+}
+
 static struct error start_server(struct api *api, const struct api_options *o)
 {
     const struct config_dlq *d = &o->config->dlq;
@@ -220,6 +229,7 @@ struct error api_new(const struct api_options *o, struct api **out)
                         .registry = o->registry,
                         .redrives = o->redrives};
     loop_timer_init(&api->beat, o->loop, api_beat, api);
+    warn_plain(&o->config->dlq, o->log);
     e = access_new(o->loop, o->config, o->log, o->http, &api->access);
     if (!failed(e)) {
         access_on_keys(api->access, on_keys, api);

@@ -54,6 +54,8 @@ def test_the_dead_letter_processor_is_checked_where_it_is_configured(tmp_path):
         ("tls: { certificate_file: no.pem }", "dlq.tls.certificate_file: cannot read"),
         ("access: { jwks_url: 'http://j' }", "dlq.access.issuer: must be set with jwks_url"),
         ("listen: '0.0.0.0:8090'", "dlq.listen: "),
+        ("listen: '0.0.0.0:8090', access: { anonymous: admin, remote: true }", "dlq.access.anonymous: "),
+        ("listen: '0.0.0.0:8090', access: { remote: true }", "warning: dlq.access.remote: without dlq.tls.certificate_file"),
         ("alerts: { webhook: { url: 'https://u:hunter2@h' } }", "dlq.alerts.webhook.url: user and password do not belong in the URL"),
     ]:
         folder = write(tmp_path, f"{GOOD}dlq: {{ {more} }}\n")

@@ -42,6 +42,19 @@ static void signed_tokens_need_issuer_and_audience(void **state)
     assert_problems(OF_DLQ("  access: { jwks_url: \"https://i/keys\", issuer: i, audience: a }\n"), NOTHING);
 }
 
+static void other_machines_bring_tokens(void **state)
+{
+    (void)state;
+    assert_problems(OF_DLQ("  listen: \"0.0.0.0:1\"\n  access: { anonymous: redrive, remote: true }\n"
+                           "  tls: { certificate_file: key.txt }\n"),
+                    PROBLEMS("c.yaml:3:24: dlq.access.anonymous: with dlq.access.remote at most view: who may do more needs a "
+                             "token or a JWT"));
+    assert_problems(OF_DLQ("  listen: \"0.0.0.0:1\"\n  access: { anonymous: view, remote: true }\n"),
+                    PROBLEMS("c.yaml:3:38: warning: dlq.access.remote: without dlq.tls.certificate_file tokens and letters cross "
+                             "the network in plain text, unless a proxy before it does TLS"));
+    assert_problems(OF_DLQ("  listen: \"localhost:1\"\n  access: { anonymous: admin }\n"), NOTHING);
+}
+
 static void half_a_tls_is_refused(void **state)
 {
     (void)state;
@@ -81,7 +94,8 @@ static void no_url_holds_a_password(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_who_needs_it_is_told),   cmocka_unit_test(signed_tokens_need_issuer_and_audience), cmocka_unit_test(half_a_tls_is_refused),
+        cmocka_unit_test(only_who_needs_it_is_told),   cmocka_unit_test(signed_tokens_need_issuer_and_audience),
+        cmocka_unit_test(other_machines_bring_tokens), cmocka_unit_test(half_a_tls_is_refused),
         cmocka_unit_test(no_url_holds_a_password),
     };
 
