@@ -218,12 +218,13 @@ struct config {
 
 /* What the caller cannot do without. A file may leave out what nobody needs: `topics create` runs without Redis. */
 enum config_need {
-    CONFIG_NEED_KAFKA = 1,    /* kafka.bootstrap.servers */
-    CONFIG_NEED_REGISTRY = 2, /* schema_registry.url */
-    CONFIG_NEED_REDIS = 4,    /* redis.url */
-    CONFIG_NEED_AGENTS = 8,   /* at least one agent, with prompt and models, and a group */
-    CONFIG_NEED_ALL = 15,     /* a worker */
-    CONFIG_NEED_DLQ = 16,     /* what the dead-letter processor is told by files and secrets; with KAFKA and REGISTRY */
+    CONFIG_NEED_KAFKA = 1,         /* kafka.bootstrap.servers */
+    CONFIG_NEED_REGISTRY = 2,      /* schema_registry.url */
+    CONFIG_NEED_REDIS = 4,         /* redis.url */
+    CONFIG_NEED_AGENTS = 8,        /* at least one agent, with prompt and models, and a group */
+    CONFIG_NEED_ALL = 15,          /* a worker */
+    CONFIG_NEED_DLQ = 16,          /* what the dead-letter processor is told by files and secrets; with KAFKA and REGISTRY */
+    CONFIG_NEED_DLQ_IF_THERE = 32, /* the same, where the configuration says anything below dlq: for who only checks it */
 };
 
 struct config_source {

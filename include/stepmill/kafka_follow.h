@@ -18,6 +18,10 @@ struct kafka_follow_options {
     /* Where reading begins: an offset, or KAFKA_OFFSET_BEGINNING. Asked when a partition is first seen. An offset that the topic
      * does not hold (any more) begins at its oldest record. */
     int64_t (*start)(void *ctx, const char *topic, int32_t partition);
+    /* The id that the brokers gave this topic, before `start` is asked for its partitions, and every 10 s. False: those offsets
+     * are of another topic, which had its name before; then nothing is read any more, and the handle is good for closing. Not
+     * called where nobody tells an id: old brokers, refused by ACLs. */
+    bool (*same)(void *ctx, const char *topic, const char *id);
     void *ctx;
 };
 
@@ -45,6 +49,8 @@ void kafka_follow_hold(struct kafka_follow *f);
 /* All that are held, from where they were. */
 void kafka_follow_release(struct kafka_follow *f);
 
+/* Whether the brokers were asked once which topics these are: until then an offset of `start` may be another topic's. */
+bool kafka_follow_knows_topics(const struct kafka_follow *f);
 /* Whether the brokers were asked for all topics, and all partitions that there are were read to their end. */
 bool kafka_follow_caught_up(const struct kafka_follow *f);
 

@@ -112,7 +112,7 @@ static void put_report(const struct cli *cli, const struct config_report *r, con
 static int check(struct cli *cli)
 {
     struct config_report report;
-    struct config *c = cli_config_try(cli, CONFIG_NEED_ALL, &report);
+    struct config *c = cli_config_try(cli, CONFIG_NEED_ALL | CONFIG_NEED_DLQ_IF_THERE, &report);
     struct buf out = BUF(OUTPUT_MAX);
     int code;
 

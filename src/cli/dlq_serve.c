@@ -18,7 +18,7 @@ int cli_dlq_serve(struct cli *cli, int argc, char **argv)
                  "Of two processors with one dlq.name the older one is stopped.",
         .examples =
             "stepmill dlq serve --config stepmill.yaml\n"
-            "stepmill dlq serve --set dlq.listen=127.0.0.1:8090 --set dlq.folder=/tmp/dlq --set dlq.access.anonymous=admin\n",
+            "stepmill dlq serve --set dlq.folder=dlq-index --set dlq.access.anonymous=view   # to look, from this machine\n",
     };
     struct config *config;
     int code;

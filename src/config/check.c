@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "reader.h"
+#include "stepmill/address.h"
 #include "value.h"
 
 struct place place_of(const struct reader *r, const char *path)
@@ -51,7 +52,7 @@ static void check_set(struct reader *r, const struct option *o, const char *path
     struct place place = place_of(r, path);
     struct buf variable = BUF(2 * TREE_PATH_MAX);
 
-    if (!(o->need & r->source->needs) || value_is_set(o, base) || is_written(r, path))
+    if (!(o->need & r->needs) || value_is_set(o, base) || is_written(r, path))
         return;
     sources_variable(path, &variable);
     problem_error(r->report, &place, "%s is missing: write it in the file, or set %s", path, buf_text(&variable));
@@ -86,18 +87,18 @@ static void check_agents(struct reader *r)
     struct buf group = BUF_IN(room);
     char path[TREE_PATH_MAX];
 
-    if (r->source->needs & CONFIG_NEED_AGENTS && !c->nagents)
+    if (r->needs & CONFIG_NEED_AGENTS && !c->nagents)
         refuse(r, "agents", "no agent is configured: write agents: { my-agent: { system_prompt: …, models: […] } }");
     for (size_t i = 0; i < c->nagents; i++) {
         snprintf(path, sizeof path, "agents.%s.tools", c->agents[i].name);
-        if (r->source->needs & CONFIG_NEED_AGENTS && c->agents[i].ntools && !c->tool_definitions)
+        if (r->needs & CONFIG_NEED_AGENTS && c->agents[i].ntools && !c->tool_definitions)
             refuse(r, path, "tool_definitions must name the folder with the tool files");
     }
     if (!c->kafka.group_id && c->nagents == 1) {
         buf_printf(&group, "agent-%s", c->agents[0].name);
         c->kafka.group_id = arena_copy(r->arena, buf_slice(&group)).at;
     }
-    if (!c->kafka.group_id && c->nagents > 1 && r->source->needs & CONFIG_NEED_AGENTS)
+    if (!c->kafka.group_id && c->nagents > 1 && r->needs & CONFIG_NEED_AGENTS)
         refuse(r, "kafka.group.id", "must be set where there are several agents");
 }
 
@@ -194,6 +195,66 @@ static void check_topics(struct reader *r)
     }
 }
 
+/* ---- The dead-letter processor */
+
+/* Here "written" is no excuse: "${NAME:-}" with nothing in it would have any JWT pass, or open the API without TLS. */
+static void check_dlq_jwt(struct reader *r)
+{
+    const struct config_dlq *d = &r->config->dlq;
+
+    if (!d->access.jwks_url && !d->access.jwks_file)
+        return;
+    if (!d->access.issuer)
+        refuse(r, "dlq.access.issuer", "must be set with %s", d->access.jwks_url ? "jwks_url" : "jwks_file");
+    if (!d->access.audience)
+        refuse(r, "dlq.access.audience", "must be set with %s", d->access.jwks_url ? "jwks_url" : "jwks_file");
+}
+
+/* Whom other machines may be: whoever is on the network is no admin, and a token is worth nothing to who can read it. */
+static void check_dlq_remote(struct reader *r)
+{
+    const struct config_dlq *d = &r->config->dlq;
+    struct place place = place_of(r, "dlq.access.remote");
+
+    if (!d->access.remote) {
+        if (!address_is_loopback(slice_of(d->listen)))
+            refuse(r, "dlq.listen",
+                   "\"%s\" can be reached from other machines: listen on 127.0.0.1, or set dlq.access.remote with tokens and TLS",
+                   d->listen);
+        return;
+    }
+    if (d->access.anonymous > CONFIG_ROLE_VIEW)
+        refuse(r, "dlq.access.anonymous", "with dlq.access.remote at most view: who may do more needs a token or a JWT");
+    if (!d->tls.certificate_file)
+        problem_warning(r->report, &place,
+                        "dlq.access.remote: without dlq.tls.certificate_file tokens and letters cross the network in plain text, "
+                        "unless a proxy before it does TLS");
+}
+
+/* Never cites it: it is a secret. */
+static void check_dlq_slack(struct reader *r)
+{
+    struct slice url = slice_of(r->config->dlq.alerts.slack_url.value);
+
+    if (url.at && !slice_starts_with(url, "https://") && !slice_starts_with(url, "http://"))
+        refuse(r, "dlq.alerts.slack.url", "a URL that begins with http:// or https:// is needed");
+}
+
+static void check_dlq(struct reader *r)
+{
+    const struct config_tls *tls = &r->config->dlq.tls;
+
+    if (!(r->needs & CONFIG_NEED_DLQ))
+        return;
+    check_dlq_slack(r);
+    check_dlq_jwt(r);
+    check_dlq_remote(r);
+    if (tls->key_file && !tls->certificate_file)
+        refuse(r, "dlq.tls.key_file", "certificate_file must be set too");
+    if (tls->ca_file && !tls->certificate_file)
+        refuse(r, "dlq.tls.ca_file", "certificate_file must be set too: without TLS no client is asked for its own");
+}
+
 static void check_slot(struct reader *r)
 {
     const char *slot = r->config->worker.slot;
@@ -212,6 +273,7 @@ void check(struct reader *r)
     check_models_used(r);
     check_credentials(r);
     check_topics(r);
+    check_dlq(r);
     check_slot(r);
     if (retry->model_backoff.min_ms > retry->model_backoff.max_ms)
         refuse(r, "retry.model.backoff_min", "is larger than backoff_max");

@@ -21,7 +21,8 @@ static struct config *new_config(struct arena *a)
 struct config *config_load(const struct config_source *source, struct config_report *report)
 {
     struct arena *a = arena_new(ARENA_MAX);
-    struct reader r = {.source = source, .report = report, .arena = a, .config = a ? new_config(a) : NULL};
+    struct reader r = {
+        .source = source, .needs = source->needs, .report = report, .arena = a, .config = a ? new_config(a) : NULL};
 
     *report = (struct config_report){0};
     if (!r.config) {
@@ -31,6 +32,8 @@ struct config *config_load(const struct config_source *source, struct config_rep
     }
     if (sources_read(&r) && !arena_failed(a)) {
         r.config->values->root = r.root;
+        if (r.needs & CONFIG_NEED_DLQ_IF_THERE && tree_find(r.root, "dlq"))
+            r.needs |= CONFIG_NEED_DLQ;
         fill(&r);
         if (!arena_failed(a))
             split_credentials(&r);

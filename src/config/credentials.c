@@ -114,6 +114,29 @@ static void trim_slashes(struct reader *r, const char **url)
     *url = arena_copy(r->arena, text).at;
 }
 
+/* They are shown as they are, and nothing takes a password out of them. */
+static void check_dlq_urls(struct reader *r)
+{
+    const struct config_dlq *d = &r->config->dlq;
+    const struct {
+        const char *path, *url;
+    } urls[] = {{"dlq.public_url", d->public_url},
+                {"dlq.trace_url", d->trace_url},
+                {"dlq.access.jwks_url", d->access.jwks_url},
+                {"dlq.alerts.pagerduty.url", d->alerts.pagerduty_url},
+                {"dlq.alerts.webhook.url", d->alerts.webhook_url},
+                {"dlq.alerts.slack.url", d->alerts.slack_url.value}};
+    const char *at;
+    size_t len;
+
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        struct place place = place_of(r, urls[i].path);
+
+        if (urls[i].url && find_userinfo(urls[i].url, &at, &len))
+            problem_error(r->report, &place, "%s: user and password do not belong in the URL", urls[i].path);
+    }
+}
+
 void split_credentials(struct reader *r)
 {
     struct config *c = r->config;
@@ -139,4 +162,5 @@ void split_credentials(struct reader *r)
         refuse_query(r, path, c->models[i].url, "a key goes to the model's key, other parameters to its extra");
         trim_slashes(r, &c->models[i].url);
     }
+    check_dlq_urls(r);
 }

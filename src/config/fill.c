@@ -105,7 +105,7 @@ static void read_list(struct reader *r, const struct option *o, const struct nod
         problem_error(r->report, &list->place, "%s: more than %zu items", path, max);
         return;
     }
-    if (list->count == 0 && o->need & r->source->needs)
+    if (list->count == 0 && o->need & r->needs)
         problem_error(r->report, &list->place, "%s is empty", path);
     items = arena_alloc(r->arena, (list->count + 1) * sizeof *items);
     if (!items) {
@@ -169,7 +169,7 @@ static void read_scalar(struct reader *r, const struct option *o, struct node *n
     bool may_be_empty = o->fallback || o->type == OPTION_TEXT;
 
     if (text.at && text.len == 0 && !may_be_empty) { /* "${NAME:-}" with nothing in it: not set */
-        if (o->need & r->source->needs)
+        if (o->need & r->needs)
             problem_error(r->report, &n->place, "%s is empty", path);
         return;
     }

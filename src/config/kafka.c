@@ -95,7 +95,7 @@ static const char *read_value(struct reader *r, struct node *n, const char *name
     if (kafka_option_secret(name))
         return scalar_secret(r, n, path, file, &secret) ? secret.value : NULL;
     text = scalar_text(r, n, path, &use);
-    if (text.at && text.len == 0 && slice_is(slice_of(name), "bootstrap.servers") && r->source->needs & CONFIG_NEED_KAFKA)
+    if (text.at && text.len == 0 && slice_is(slice_of(name), "bootstrap.servers") && r->needs & CONFIG_NEED_KAFKA)
         problem_error(r->report, &n->place, "%s is empty", path);
     return text.len ? text.at : NULL; /* "${NAME:-}" with nothing in it: not set */
 }

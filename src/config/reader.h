@@ -17,6 +17,7 @@ struct config_values {
 /* One load. */
 struct reader {
     const struct config_source *source;
+    unsigned needs; /* the source's, once it is known which sections there are */
     struct config_report *report;
     struct arena *arena;
     struct config *config;
@@ -50,7 +51,7 @@ bool node_to_json(struct reader *r, const struct node *n, const char *path, stru
 
 /* check.c: what options must be to each other, and what is missing. */
 void check(struct reader *r);
-/* credentials.c: takes user and password out of the URLs. */
+/* credentials.c: takes user and password out of the URLs, or refuses them. */
 void split_credentials(struct reader *r);
 
 /* The place of the value at `path`, else of the section around it, else the beginning of the file. */

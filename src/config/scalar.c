@@ -19,7 +19,7 @@ bool section_needed(const struct reader *r, const char *path)
 
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         if (slice_starts_with(slice_of(path), sections[i].prefix))
-            return r->source->needs & sections[i].need;
+            return r->needs & sections[i].need;
     return true;
 }
 

@@ -252,7 +252,6 @@ struct error access_new(struct loop *l, const struct config *config, const struc
                         struct access **out)
 {
     struct access *a = calloc(1, sizeof *a);
-    bool jwt = config->dlq.access.jwks_url || config->dlq.access.jwks_file;
     struct error e;
 
     *out = NULL;
@@ -261,10 +260,7 @@ struct error access_new(struct loop *l, const struct config *config, const struc
     *a = (struct access){.loop = l, .config = config, .log = log, .http = http, .renewed_ms = clock_mono_ms() - UNKNOWN_MS};
     loop_timer_init(&a->look, l, on_look, a);
     loop_timer_init(&a->fetch, l, on_fetch, a);
-    if (jwt && (!config->dlq.access.issuer || !config->dlq.access.audience))
-        e = error_make(CLASS_CONFIG, "jwt_rules", "dlq.access.jwks_… needs dlq.access.issuer and dlq.access.audience");
-    else
-        e = look_at_files(a, true);
+    e = look_at_files(a, true);
     if (!failed(e))
         e = start_fetching(a);
     if (failed(e)) {

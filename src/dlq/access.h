@@ -27,8 +27,8 @@ enum config_role role_of(struct slice name);    /* CONFIG_ROLE_NONE: names none 
 
 struct access;
 
-/* The config outlives it, or a reload replaces it. Errors: config bad_tokens_file, bad_jwks, jwt_rules (a JWKS without issuer and
- * audience), those of http_endpoint_new; internal. The log names the file. */
+/* The config was loaded with CONFIG_NEED_DLQ (a JWKS has issuer and audience) and outlives it, or a reload replaces it. Errors:
+ * config bad_tokens_file, bad_jwks, those of http_endpoint_new; internal. The log names the file. */
 MUST_CHECK struct error access_new(struct loop *l, const struct config *config, const struct log *log, struct http_client *http,
                                    struct access **out);
 /* Before http_client_free. NULL is fine. */
@@ -44,8 +44,6 @@ MUST_CHECK struct error access_check(struct access *a, struct slice authorizatio
 bool access_fetches(const struct access *a);
 void access_on_keys(struct access *a, void (*came)(void *ctx), void *ctx);
 
-/* Whether only this machine can reach "host:port". */
-bool listen_is_loopback(const char *listen);
 /* Whether a Host header names this machine's loopback, the host of `listen`, or that of `public_url` (NULL: none): else a foreign
  * name leads here (DNS rebinding). */
 bool host_is_ours(struct slice host, const char *listen, const char *public_url);

@@ -168,14 +168,13 @@ static void on_stray(void *ctx, struct http_server_call *http, int status)
 
 /* ---- Life */
 
-static struct error check_address(const struct config_dlq *d, const struct log *log)
+/* What is asked for on purpose is done, and said at each start. */
+static void warn_plain(const struct config_dlq *d, const struct log *log)
 {
-    if (d->access.remote || listen_is_loopback(d->listen))
-        return error_none();
-    log_error(log, "dlq.api.address", LOG_TEXT("listen", d->listen),
-              LOG_TEXT("action", "listen on 127.0.0.1, or set dlq.access.remote with tokens and TLS"));
-    return error_make(CLASS_CONFIG, "not_loopback",
-                      "dlq.listen can be reached from other machines: set dlq.access.remote if that is meant");
+    if (d->access.remote && !d->tls.certificate_file)
+        log_warn(log, "dlq.api.plain", LOG_TEXT("listen", d->listen),
+                 LOG_TEXT("reason", "dlq.access.remote without TLS: tokens and letters cross the network in plain text"),
+                 LOG_TEXT("action", "set dlq.tls.certificate_file, unless a proxy before it does TLS"));
 }
 
 static struct error start_server(struct api *api, const struct api_options *o)
@@ -230,9 +229,8 @@ struct error api_new(const struct api_options *o, struct api **out)
                         .registry = o->registry,
                         .redrives = o->redrives};
     loop_timer_init(&api->beat, o->loop, api_beat, api);
-    e = check_address(&o->config->dlq, o->log);
-    if (!failed(e))
-        e = access_new(o->loop, o->config, o->log, o->http, &api->access);
+    warn_plain(&o->config->dlq, o->log);
+    e = access_new(o->loop, o->config, o->log, o->http, &api->access);
     if (!failed(e)) {
         access_on_keys(api->access, on_keys, api);
         e = start_server(api, o);

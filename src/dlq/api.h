@@ -32,8 +32,7 @@ struct api_options {
     size_t nroutes;
 };
 
-/* Listens from here on. Errors: those of http_server_new and access_new; config not_loopback (dlq.listen is not this machine's
- * own and dlq.access.remote is not set). All in the options outlives it. */
+/* Listens from here on. Errors: those of http_server_new and access_new. All in the options outlives it. */
 MUST_CHECK struct error api_new(const struct api_options *options, struct api **out);
 /* Ends all calls and streams. After asks_free (its questions read the calls), before redrives_free, registry_free and
  * http_client_free. NULL is fine. */

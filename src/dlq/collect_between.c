@@ -83,8 +83,8 @@ static void look_at_reach(struct reading *r)
     wanted = c->reach_wanted;
     done = c->reach_done;
     pthread_mutex_unlock(&c->lock);
-    if (wanted == done)
-        return;
+    if (wanted == done || !kafka_follow_knows_topics(r->follow))
+        return; /* places of other topics would be beyond any end */
     if (r->asked != wanted)
         ask_ends(r, wanted);
     if (r->asked != wanted || !at_targets(r))

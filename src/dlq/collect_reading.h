@@ -16,8 +16,9 @@ struct reading {
     struct kafka_follow *follow;
     struct plans *plans;
     const char *actions_topic;
-    bool open;   /* a batch is */
-    bool behind; /* when it began, not all was read to its end */
+    const char *remade; /* a topic that is another one than the index was folded from; NULL: none */
+    bool open;          /* a batch is */
+    bool behind;        /* when it began, not all was read to its end */
     size_t records, bytes;
     int64_t began_ms, status_ms, forget_ms, ask_ms;
     struct news news; /* of the open batch */

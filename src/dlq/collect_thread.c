@@ -24,6 +24,16 @@ static int64_t start_of(void *ctx, const char *topic, int32_t partition)
     return store_place(((struct reading *)ctx)->store, topic, partition);
 }
 
+static bool same_topic(void *ctx, const char *topic, const char *id)
+{
+    struct reading *r = ctx;
+
+    if (store_is_of_topic(r->store, topic, id))
+        return true;
+    r->remade = topic;
+    return false;
+}
+
 static void pause_ms(struct collect *c, int64_t ms)
 {
     for (; ms > 0 && !atomic_load(&c->stop); ms -= 50)
@@ -116,7 +126,7 @@ static struct error read_on(struct reading *r)
 {
     struct error error = error_none();
 
-    while (!failed(error) && !atomic_load(&r->c->stop)) {
+    while (!failed(error) && !r->remade && !atomic_load(&r->c->stop)) {
         const struct kafka_record *record;
         enum kafka_read read = kafka_follow_next(r->follow, patience_ms(r), &record);
 
@@ -175,9 +185,31 @@ static struct error open_all(struct reading *r, char *detail, size_t room)
                                                                  .topics = c->topics,
                                                                  .ntopics = c->ntopics,
                                                                  .start = start_of,
+                                                                 .same = same_topic,
                                                                  .ctx = r},
                                   detail, room);
     return error;
+}
+
+/* Letters of a topic that is no more are nobody's. But half an index has letters redriven twice, so whoever decides by it already
+ * must begin anew with it: then nothing is touched here, and the next start comes this way again. */
+static struct error begin_anew(struct reading *r, char *detail, size_t room)
+{
+    struct collect *c = r->c;
+    bool decides;
+
+    pthread_mutex_lock(&c->lock);
+    decides = c->reach_done > 0;
+    pthread_mutex_unlock(&c->lock);
+    log_warn(c->options.log, "dlq.index_remade", LOG_TEXT("topic", r->remade),
+             LOG_TEXT("reason", "the topic was deleted and made again, or the cluster is another one"),
+             LOG_TEXT("action", decides ? "the process ends; its next start makes the index again from the topics"
+                                        : "the index is made again from the topics as they are now"));
+    if (decides)
+        snprintf(detail, room, "%s", r->remade);
+    r->remade = NULL;
+    return decides ? error_make(CLASS_CONFIG, "topic_remade", "a topic was made again while it was read: start the process again")
+                   : store_empty(r->store);
 }
 
 static bool may_heal(struct error e) { return e.class == CLASS_WAIT || e.class == CLASS_AGAIN; }
@@ -213,8 +245,12 @@ void *collect_thread(void *collect)
         kafka_follow_close(r.follow);
         r.follow = NULL;
         news_drop(&r.news);
-        if (!failed(error) || atomic_load(&c->stop))
+        if (!failed(error) && r.remade)
+            error = begin_anew(&r, detail, sizeof detail);
+        if (atomic_load(&c->stop))
             break;
+        if (!failed(error))
+            continue;
         if (r.store && !detail[0])
             snprintf(detail, sizeof detail, "%s/letters.db: %s", c->options.store.folder,
                      database_detail(store_database(r.store)));

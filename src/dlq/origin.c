@@ -2,29 +2,9 @@
 #include <strings.h>
 
 #include "access.h"
-
-/* "host:port", "[v6]:port" or "host" → host, without brackets. */
-static struct slice host_of(struct slice address)
-{
-    const char *end;
-
-    if (address.len && address.at[0] == '[') {
-        end = memchr(address.at, ']', address.len);
-        return end ? (struct slice){address.at + 1, (size_t)(end - address.at - 1)} : address;
-    }
-    end = memchr(address.at ? address.at : "", ':', address.len);
-    return (struct slice){address.at, end ? (size_t)(end - address.at) : address.len};
-}
+#include "stepmill/address.h"
 
 static bool same_text(struct slice a, struct slice b) { return a.len == b.len && a.len && !strncasecmp(a.at, b.at, a.len); }
-
-static bool is_loopback_name(struct slice host)
-{
-    return same_text(host, SLICE("localhost")) || slice_is(host, "::1") ||
-           (slice_starts_with(host, "127.") && strspn(host.at, "0123456789.") >= host.len);
-}
-
-bool listen_is_loopback(const char *listen) { return is_loopback_name(host_of(slice_of(listen))); }
 
 /* "https://host:port/path" → "host:port". */
 static struct slice authority_of(const char *url)
@@ -36,10 +16,10 @@ static struct slice authority_of(const char *url)
 
 bool host_is_ours(struct slice host, const char *listen, const char *public_url)
 {
-    struct slice name = host_of(host);
+    struct slice name = address_host(host);
 
-    return is_loopback_name(name) || same_text(name, host_of(slice_of(listen))) ||
-           same_text(name, host_of(authority_of(public_url)));
+    return address_is_loopback(host) || same_text(name, address_host(slice_of(listen))) ||
+           same_text(name, address_host(authority_of(public_url)));
 }
 
 bool is_cross_site(struct slice host, struct slice origin, struct slice fetch_site)

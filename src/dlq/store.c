@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "store_parts.h"
+#include "topic_ids.h"
 
 /* Secondary indexes end with num, the primary key, so a page by one filter is a walk along one of them. They are for what changes
  * (status, job, …) and for what few letters share; what many share and never changes (topic, agent, class, …) is found by a term
@@ -59,7 +60,8 @@ static const char schema[] =
     "CREATE INDEX job_letters_letter ON job_letters (letter);"
     "CREATE INDEX job_letters_place ON job_letters (job, place);"
     "CREATE INDEX job_letters_sent ON job_letters (job, sent, place);"
-    "CREATE TABLE places (topic TEXT, partition INT, next INT NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT ROWID;";
+    "CREATE TABLE places (topic TEXT, partition INT, next INT NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT "
+    "ROWID;" TOPIC_IDS_TABLE;
 
 static int64_t read_number(struct database *db, const char *sql)
 {
@@ -203,6 +205,17 @@ struct error store_open_anew(const struct store_options *options, struct store *
     remove_files(old);
     store_close(old);
     return store_open_writer(options, s, &made, detail, room);
+}
+
+bool store_is_of_topic(struct store *s, const char *topic, const char *id) { return topic_ids_agree(s->db, topic, id); }
+
+struct error store_empty(struct store *s)
+{
+    store_begin(s);
+    topic_ids_empty(s->db);
+    database_run(s->db, "INSERT INTO words (words) VALUES ('delete-all')");
+    s->have_actions = s->have_jobs = false;
+    return store_commit(s);
 }
 
 struct error store_open_reader(const struct store_options *options, struct store **out, char *detail, size_t room)

@@ -259,6 +259,10 @@ MUST_CHECK struct error store_open_writer(const struct store_options *options, s
                                           size_t room);
 /* Whether it was folded from topics beside these. */
 bool store_has_other_topics(struct store *s, const char *const *topics, size_t n);
+/* Whether it was folded from the topic with this id; the first id that it is told is the right one. */
+bool store_is_of_topic(struct store *s, const char *topic, const char *id);
+/* Nothing is in it any more, for readers neither, which stay open. Between batches. */
+MUST_CHECK struct error store_empty(struct store *s);
 /* Replaces *s by a new, empty one. On an error *s is NULL. */
 MUST_CHECK struct error store_open_anew(const struct store_options *options, struct store **s, char *detail, size_t room);
 /* After the writer is open. */

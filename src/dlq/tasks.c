@@ -6,7 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { VERSION = 2, BATCH_MEMORY = 128 * 1024 * 1024, TEXT_KEPT = 4096, PROMPT_KEPT = 200, NAME_KEPT = 200 };
+#include "topic_ids.h"
+
+enum { VERSION = 3, BATCH_MEMORY = 128 * 1024 * 1024, TEXT_KEPT = 4096, PROMPT_KEPT = 200, NAME_KEPT = 200 };
 
 static const char schema[] =
     "CREATE TABLE tasks (task_id TEXT PRIMARY KEY, num INT NOT NULL, session_id TEXT, agent TEXT, parent TEXT, trace_id TEXT, "
@@ -22,7 +24,8 @@ static const char schema[] =
     "TEXT, outcome TEXT, text TEXT, text_cut INT, prompt_tokens INT, completion_tokens INT, duration_ms INT, attempts INT, calls "
     "INT, "
     "span_id TEXT, redrives INT, entry TEXT, PRIMARY KEY (task_id, seq)) WITHOUT ROWID;"
-    "CREATE TABLE places (topic TEXT, partition INT, next INT NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT ROWID;";
+    "CREATE TABLE places (topic TEXT, partition INT, next INT NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT "
+    "ROWID;" TOPIC_IDS_TABLE;
 
 /* ---- Connections */
 
@@ -78,8 +81,8 @@ static struct error make_tables(struct tasks *t, char *detail, size_t room)
         return error;
     database_run(t->db, "BEGIN IMMEDIATE");
     database_run(t->db, schema);
-    database_run(t->db, "PRAGMA user_version = 2");
-    _Static_assert(VERSION == 2, "the number above");
+    database_run(t->db, "PRAGMA user_version = 3");
+    _Static_assert(VERSION == 3, "the number above");
     database_run(t->db, "COMMIT");
     return database_error(t->db);
 }
@@ -334,6 +337,15 @@ int64_t tasks_place(struct tasks *t, const char *topic, int32_t partition)
     next = statement_step(st) ? statement_int_at(st, 0) : KAFKA_OFFSET_BEGINNING;
     statement_reset(st);
     return next;
+}
+
+bool tasks_is_of_topic(struct tasks *t, const char *topic, const char *id) { return topic_ids_agree(t->db, topic, id); }
+
+struct error tasks_empty(struct tasks *t)
+{
+    tasks_begin(t);
+    topic_ids_empty(t->db);
+    return tasks_commit(t);
 }
 
 struct error tasks_trim(struct tasks *t, int64_t now_ms, size_t limit, bool *more)

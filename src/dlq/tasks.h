@@ -100,6 +100,9 @@ void tasks_set_place(struct tasks *t, const char *topic, int32_t partition, int6
 MUST_CHECK struct error tasks_commit(struct tasks *t);
 void tasks_abort(struct tasks *t);
 int64_t tasks_place(struct tasks *t, const char *topic, int32_t partition);
+/* As store_is_of_topic and store_empty. */
+bool tasks_is_of_topic(struct tasks *t, const char *topic, const char *id);
+MUST_CHECK struct error tasks_empty(struct tasks *t);
 /* What is too old or too many goes, at most `limit` tasks. */
 MUST_CHECK struct error tasks_trim(struct tasks *t, int64_t now_ms, size_t limit, bool *more);
 

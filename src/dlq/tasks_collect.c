@@ -42,12 +42,21 @@ struct reading {
     size_t records, bytes;
     int64_t began_ms, trim_ms, told_ms;
     bool untold;
+    bool remade; /* the topic is another one than the index was folded from */
     uint64_t events, unreadable;
 };
 
 static int64_t start_of(void *ctx, const char *topic, int32_t partition)
 {
     return tasks_place(((struct reading *)ctx)->tasks, topic, partition);
+}
+
+static bool same_topic(void *ctx, const char *topic, const char *id)
+{
+    struct reading *r = ctx;
+
+    r->remade = !tasks_is_of_topic(r->tasks, topic, id);
+    return !r->remade;
 }
 
 static struct error fold(struct reading *r, const struct kafka_record *record)
@@ -145,7 +154,7 @@ static struct error read_on(struct reading *r)
 {
     struct error error = error_none();
 
-    while (!failed(error) && !atomic_load(&r->c->stop)) {
+    while (!failed(error) && !r->remade && !atomic_load(&r->c->stop)) {
         const struct kafka_record *record;
         enum kafka_read read = kafka_follow_next(r->follow, r->open ? LINGER_MS : POLL_MS, &record);
 
@@ -183,9 +192,19 @@ static struct error open_all(struct reading *r, char *detail, size_t room)
                                                                  .topics = &config->topics.events,
                                                                  .ntopics = 1,
                                                                  .start = start_of,
+                                                                 .same = same_topic,
                                                                  .ctx = r},
                                   detail, room);
     return error;
+}
+
+static struct error begin_anew(struct reading *r)
+{
+    log_warn(r->c->options.log, "dlq.tasks_remade", LOG_TEXT("topic", r->c->options.config->topics.events),
+             LOG_TEXT("reason", "the topic was deleted and made again, or the cluster is another one"),
+             LOG_TEXT("action", "the task view is made again from the topic as it is now"));
+    r->remade = false;
+    return tasks_empty(r->tasks);
 }
 
 /* The view is a convenience: what goes wrong here is said and tried again, and never ends the process. */
@@ -201,12 +220,16 @@ static void *thread(void *collect)
         r.trim_ms = clock_mono_ms() + TRIM_MS;
         if (!failed(error))
             error = read_on(&r);
+        if (!failed(error) && r.remade)
+            error = begin_anew(&r);
         kafka_follow_close(r.follow);
         r.follow = NULL;
         tasks_close(r.tasks); /* what went wrong with it may be gone with it */
         r.tasks = NULL;
-        if (atomic_load(&c->stop) || !failed(error))
+        if (atomic_load(&c->stop))
             break;
+        if (!failed(error))
+            continue;
         log_warn(c->options.log, "dlq.tasks", LOG_ERROR(error), LOG_TEXT("detail", detail),
                  LOG_TEXT("action", "the task view stands still; tried again"));
         for (int i = 0; i < AGAIN_MS / 50 && !atomic_load(&c->stop); i++)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kafka_client.h"
+#include "kafka_topic_ids.h"
 #include "stepmill/clock.h"
 
 enum { LOOK_MS = 10000, LOOK_MISSING_MS = 1000, LOOK_TIMEOUT_MS = 2000 };
@@ -25,7 +25,10 @@ struct kafka_follow {
     struct kafka_headers headers;
     struct part *parts; /* sorted by topic, then number */
     size_t nparts;
-    bool *known; /* by topic: it was read off the brokers, or they have none of this name */
+    bool *known;                /* by topic: it was read off the brokers, or they have none of this name */
+    struct kafka_topic_id *ids; /* by topic */
+    bool asked;                 /* for the ids, and all are of our topics */
+    bool other;                 /* one is not */
     int64_t look_ms;
     const char *trouble;
 };
@@ -44,6 +47,17 @@ static struct error error_of(rd_kafka_resp_err_t code)
     }
 }
 
+static void release(struct kafka_follow *f)
+{
+    if (!f)
+        return;
+    kafka_headers_free(&f->headers);
+    free(f->parts);
+    free(f->known);
+    free(f->ids);
+    free(f);
+}
+
 struct error kafka_follow_open(struct kafka_follow **follow, const struct kafka_follow_options *options, char *detail,
                                size_t room)
 {
@@ -54,10 +68,12 @@ struct error kafka_follow_open(struct kafka_follow **follow, const struct kafka_
     rd_kafka_conf_t *conf;
 
     *follow = NULL;
-    if (f)
+    if (f) {
         f->known = calloc(options->ntopics + 1, sizeof *f->known);
-    if (!f || !f->known) {
-        free(f);
+        f->ids = calloc(options->ntopics + 1, sizeof *f->ids);
+    }
+    if (!f || !f->known || !f->ids) {
+        release(f);
         return error_make(CLASS_INTERNAL, "no_memory", "no memory left for the Kafka reader");
     }
     f->opaque.log = options->kafka.log;
@@ -65,8 +81,7 @@ struct error kafka_follow_open(struct kafka_follow **follow, const struct kafka_
     conf = kafka_conf_new(KAFKA_ROLE_READER, &options->kafka, extra, 1, &f->opaque, &error, detail, room);
     f->rk = conf ? kafka_client_new(RD_KAFKA_CONSUMER, conf, &error, detail, room) : NULL;
     if (!f->rk) {
-        free(f->known);
-        free(f);
+        release(f);
         return error;
     }
     rd_kafka_poll_set_consumer(f->rk);
@@ -162,12 +177,34 @@ void kafka_follow_release(struct kafka_follow *f)
             f->parts[i].held = !assign(f, f->options.topics[f->parts[i].topic], f->parts[i].number, f->parts[i].next);
 }
 
+/* Whether the topics are known to be those that the offsets are of. */
+static bool look_at_ids(struct kafka_follow *f)
+{
+    const struct kafka_follow_options *o = &f->options;
+    rd_kafka_resp_err_t e = kafka_topic_ids(f->rk, o->topics, o->ntopics, LOOK_TIMEOUT_MS, f->ids);
+
+    if (e) {
+        f->trouble = error_of(e).code;
+        return false;
+    }
+    for (size_t t = 0; t < o->ntopics && !f->other; t++)
+        f->other = f->ids[t].text[0] && !o->same(o->ctx, o->topics[t], f->ids[t].text);
+    if (f->other)
+        f->trouble = "topic_remade";
+    f->asked = !f->other;
+    return f->asked;
+}
+
 /* New topics and partitions. What cannot be asked now is asked again soon. */
 static void look(struct kafka_follow *f)
 {
     bool all = true;
 
     f->trouble = NULL;
+    if (!look_at_ids(f)) {
+        f->look_ms = clock_mono_ms() + LOOK_MISSING_MS;
+        return;
+    }
     for (size_t t = 0; t < f->options.ntopics; t++) {
         size_t n;
         struct error error = kafka_follow_partitions(f, f->options.topics[t], LOOK_TIMEOUT_MS, &n);
@@ -226,6 +263,8 @@ enum kafka_read kafka_follow_next(struct kafka_follow *f, int timeout_ms, const 
     f->message = NULL;
     if (clock_mono_ms() >= f->look_ms)
         look(f);
+    if (f->other)
+        return KAFKA_READ_NOTHING;
     f->message = rd_kafka_consumer_poll(f->rk, timeout_ms);
     if (!f->message)
         return KAFKA_READ_NOTHING;
@@ -255,6 +294,8 @@ struct kafka_follow_part kafka_follow_part(struct kafka_follow *f, size_t i)
         p->end = high;
     return (struct kafka_follow_part){topic, p->number, p->next, p->end, p->at_end};
 }
+
+bool kafka_follow_knows_topics(const struct kafka_follow *f) { return f->asked; }
 
 bool kafka_follow_caught_up(const struct kafka_follow *f)
 {
@@ -335,8 +376,5 @@ void kafka_follow_close(struct kafka_follow *f)
     if (f->message)
         rd_kafka_message_destroy(f->message);
     rd_kafka_destroy_flags(f->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-    kafka_headers_free(&f->headers);
-    free(f->parts);
-    free(f->known);
-    free(f);
+    release(f);
 }

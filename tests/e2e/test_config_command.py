@@ -43,6 +43,30 @@ def test_librdkafka_is_asked_about_its_own_names(tmp_path):
     assert r.returncode == 3 and "no.such.option" in r.stdout
 
 
+def test_the_dead_letter_processor_is_checked_where_it_is_configured(tmp_path):
+    """As strictly as `dlq serve` does when it starts."""
+    secrets = {"K_PASS": "x", "KEY": "y"}
+    text = GOOD + 'dlq: { auto_redrives: 2, alerts: { pagerduty: { key: "${PAGER}" } } }\n'
+    r = run("config", "check", "-c", "c.yaml", cwd=write(tmp_path, text), **secrets)
+    assert r.returncode == 3 and "dlq.alerts.pagerduty.key: the environment variable PAGER is not set" in r.stdout
+    for more, wanted in [
+        ("access: { tokens_file: no.json }", "dlq.access.tokens_file: cannot read"),
+        ("tls: { certificate_file: no.pem }", "dlq.tls.certificate_file: cannot read"),
+        ("access: { jwks_url: 'http://j' }", "dlq.access.issuer: must be set with jwks_url"),
+        ("listen: '0.0.0.0:8090'", "dlq.listen: "),
+        ("listen: '0.0.0.0:8090', access: { anonymous: admin, remote: true }", "dlq.access.anonymous: "),
+        ("listen: '0.0.0.0:8090', access: { remote: true }", "warning: dlq.access.remote: without dlq.tls.certificate_file"),
+        ("alerts: { webhook: { url: 'https://u:hunter2@h' } }", "dlq.alerts.webhook.url: user and password do not belong in the URL"),
+    ]:
+        folder = write(tmp_path, f"{GOOD}dlq: {{ {more} }}\n")
+        r = run("config", "check", "-c", "c.yaml", cwd=folder, **secrets)
+        assert r.returncode == 3 and wanted in r.stdout, (more, r.stdout)
+        served = run("dlq", "serve", "-c", "c.yaml", cwd=folder, **secrets) if "warning" not in wanted else r
+        assert wanted in served.stderr + served.stdout, (more, served)
+        assert "hunter" not in run("config", "show", "-c", "c.yaml", cwd=folder, **secrets).stdout
+    assert run("config", "check", "-c", "c.yaml", cwd=write(tmp_path, GOOD + "dlq: { auto_redrives: 2 }\n"), **secrets).returncode == 0
+
+
 def test_tool_files_are_checked(tmp_path):
     folder = write(tmp_path, GOOD.replace("models: [m]", "models: [m], tools: [lokup]") + "tool_definitions: tools\n")
     (tmp_path / "tools").mkdir()

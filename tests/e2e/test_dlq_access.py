@@ -228,11 +228,15 @@ def test_read_only_over_tls(make_world, tmp_path):
 def test_only_this_machine_unless_it_is_said(world):
     processor = Processor(world, listen="0.0.0.0:0")
     assert processor.wait() == 1
-    assert processor.lines("dlq.api.address") and "not_loopback" in processor.text
+    assert "dlq.listen: \"0.0.0.0:0\" can be reached from other machines" in processor.text
+    processor = Processor(world, listen="0.0.0.0:0", access={"anonymous": "admin", "remote": True})
+    assert processor.wait() == 1
+    assert "dlq.access.anonymous: with dlq.access.remote at most view" in processor.text
     processor = Processor(world, listen="0.0.0.0:0", access={
         "anonymous": "none", "remote": True, "tokens_file": write_tokens(world.folder / "tokens.json"),
         "jwks_url": f"http://127.0.0.1:{free_port()}/keys", "issuer": ISSUER, "audience": AUDIENCE})
     assert processor.api("GET", "/me").status_code == 401
+    assert processor.lines("dlq.api.plain"), "tokens in plain text are not passed over in silence"
     away = processor.api("GET", "/me", headers=bearer(Key("any", "ES256").token()))
     assert (away.status_code, away.json()["code"]) == (503, "keys_pending") and away.headers["Retry-After"], "the issuer does not answer"
     assert processor.api("GET", "/me", headers=bearer("view-token")).status_code == 200

@@ -4,8 +4,8 @@ import shutil
 import sqlite3
 import struct
 
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from letters import index, letter_headers, produce, wait_letters
 from places import REGISTRY, schema_text
@@ -143,6 +143,62 @@ def test_what_the_topics_no_longer_hold_is_forgotten(world):
     assert len(second.api("GET", "/letters?agent=search&limit=5").json()["items"]) == 5
 
 
+def tasks_index(world, query):
+    with sqlite3.connect(f"file:{world.folder / 'index' / 'tasks.db'}?mode=ro", uri=True, timeout=30) as db:
+        return db.execute(query).fetchall()
+
+
+def make_again(world, topic):
+    """Deletes it and makes it again: the same name, another id, the offsets from 0 on."""
+    admin = AdminClient({"bootstrap.servers": world.broker})
+    admin.delete_topics([topic])[topic].result(30)
+
+    def made():
+        try:
+            admin.create_topics([NewTopic(topic, world.partitions, 1)])[topic].result(30)
+        except KafkaException:  # the name is not free yet
+            return False
+        return True
+
+    wait_for(f"{topic} is made again", 30, made)
+
+
+def test_topics_that_were_made_again_are_other_topics(world):
+    """Deleted and made again while the processor is away: not a letter of the old ones is shown, and none of the new ones passed over."""
+    produce(twelve_causes(world, 300))
+    first = wait_letters(Processor(world), 300)
+    decide(world, first)
+    wait_for("the task view knows its topic", 30, lambda: tasks_index(world, "SELECT count(*) FROM topics") == [(1,)])
+    first.stop()
+    new = [(world.topic("dlq"), b"k", b"v", letter_headers(world, 1000 + i)) for i in range(40)]
+    make_again(world, world.topic("dlq"))
+    make_again(world, world.topic("events"))
+    produce(new[:20])
+    second = Processor(world).engine()
+    wait_for("only the new letters are there", 60, lambda: index(second, "SELECT count(*) FROM letters") == [(20,)])
+    assert [line["topic"] for line in second.lines("dlq.index_remade")] == [world.topic("dlq")]
+    assert index(second, "SELECT count(*) FROM letters WHERE message <> 'no answer'") == [(0,)]
+    assert index(second, "SELECT count(*) FROM actions") == [(9,)], "those of the other topic are read again"
+    assert len(second.api("GET", "/letters?limit=100").json()["items"]) == 20
+
+    second.wait_log("dlq.tasks_remade")
+
+    # while it runs: what it decided was decided by the old letters
+    make_again(world, world.topic("dlq"))
+    assert second.wait(60) == 1
+    assert "topic_remade" in second.text
+    produce(new[20:])
+    third = Processor(world).engine()
+    wait_for("only the newest letters are there", 60, lambda: index(third, "SELECT count(*), min(id) FROM letters") == [
+        (20, f"{world.tasks_topic('search')}:0:1020")])
+    third.stop()
+    # and then it goes on where it was
+    fourth = Processor(world).engine()
+    assert not fourth.lines("dlq.index_remade")
+    assert index(fourth, "SELECT count(*) FROM letters") == [(20,)]
+    assert fourth.metric("stepmill_dlq_folded_total", kind="letter") == 0
+
+
 def foreign(world, topic):
     text = str.encode
     return [
@@ -185,7 +241,6 @@ def test_a_task_that_failed_and_its_steps(world):
     processor = wait_letters(Processor(world), 1)
     assert index(processor, "SELECT task_id, agent, session_id FROM letters") == [(task["task_id"], "search", task["session_id"])]
     wait_for("the steps are folded", 30, lambda: processor.metric("stepmill_dlq_folded_total", kind="event") >= 4)
-    with sqlite3.connect(f"file:{world.folder / 'index' / 'tasks.db'}?mode=ro", uri=True, timeout=30) as db:
-        assert db.execute("SELECT task_id, status, steps, tool_calls, last_kind FROM tasks").fetchall() == [
-            (task["task_id"], 2, 1, 1, "TaskFailed")]
-        assert [row[0] for row in db.execute("SELECT seq FROM steps ORDER BY seq")] == [0, 1, 2, 3]
+    assert tasks_index(world, "SELECT task_id, status, steps, tool_calls, last_kind FROM tasks") == [
+        (task["task_id"], 2, 1, 1, "TaskFailed")]
+    assert tasks_index(world, "SELECT seq FROM steps ORDER BY seq") == [(0,), (1,), (2,), (3,)]

@@ -12,7 +12,8 @@
 static struct config *load_file(const char *path)
 {
     static const char *const environment[] = {"OPENAI_API_KEY=k", NULL};
-    struct config_source source = {.path = path, .environment = (char *const *)environment, .needs = CONFIG_NEED_ALL};
+    struct config_source source = {
+        .path = path, .environment = (char *const *)environment, .needs = CONFIG_NEED_ALL | CONFIG_NEED_DLQ_IF_THERE};
     struct config_report r;
     struct config *c = config_load(&source, &r);
 

@@ -99,9 +99,6 @@ static void bad_files_are_refused(void **state)
         assert_true(failed(access_new(l, &config, NULL, NULL, &a)));
         assert_null(a);
     }
-    config.dlq.access.tokens_file = NULL;
-    config.dlq.access.jwks_file = file;
-    assert_string_equal(access_new(l, &config, NULL, NULL, &a).code, "jwt_rules");
     loop_free(l);
 }
 
@@ -110,9 +107,6 @@ static void origins_are_told_apart(void **state)
     const struct slice none = {NULL, 0}, host = SLICE("127.0.0.1:8090");
 
     (void)state;
-    assert_true(listen_is_loopback("127.0.0.1:80") && listen_is_loopback("[::1]:80") && listen_is_loopback("localhost:80"));
-    assert_false(listen_is_loopback(":80") || listen_is_loopback("0.0.0.0:80") ||
-                 listen_is_loopback("127.0.0.1.evil.example:80"));
     assert_true(host_is_ours(host, "127.0.0.1:8090", NULL));
     assert_true(host_is_ours(SLICE("DLQ.example.com"), "0.0.0.0:8090", "https://dlq.example.com/x"));
     assert_false(host_is_ours(SLICE("evil.example"), "127.0.0.1:8090", "https://dlq.example.com/"));

@@ -212,12 +212,32 @@ static void lists_and_limits(void **state)
     tasks_close(w);
 }
 
+static void tasks_of_another_topic_go(void **state)
+{
+    struct tasks *w = open_tasks(true);
+    struct task_page page;
+
+    (void)state;
+    assert_true(tasks_is_of_topic(w, "events", "id-1"));
+    tasks_begin(w);
+    fold(w, "t-1", 0, 1000, started(0));
+    tasks_set_place(w, "events", 1, 7);
+    assert_false(failed(tasks_commit(w)));
+    assert_false(tasks_is_of_topic(w, "events", "id-2"));
+    assert_false(failed(tasks_empty(w)));
+    assert_true(tasks_place(w, "events", 1) == KAFKA_OFFSET_BEGINNING && tasks_is_of_topic(w, "events", "id-2"));
+    assert_false(failed(tasks_list(w, &(struct task_filter){.agent = SLICE("search")}, 0, 100, arena, &page)));
+    assert_int_equal(page.n, 0);
+    tasks_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_life, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_run_without_its_cells, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lists_and_limits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tasks_of_another_topic_go, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
