@@ -102,7 +102,10 @@ struct http_request {
     bool once;          /* never put on the wire a second time: own connection, no silent retry (non-repeatable tools) */
     struct ticket ticket;
     http_done *done;
-    void *ctx;
+    void *ctx; /* of both */
+    /* Asked when the connection is there, just before the first byte: what has waited for it may not be wanted any more. False:
+     * ends with lost "held_back", and nothing was sent. NULL: always. It may not call the client. */
+    bool (*may_send)(void *ctx);
 };
 
 /* Always leads to one `done`, also when it can't be sent. Returns the request's id, never 0, never used again. */
@@ -119,7 +122,7 @@ struct http_answer {
      * - again: timeout, connect_timeout, connect_failed (refused, unreachable), name_not_found, connection_lost, tls_failed
      *   (handshake cut), bad_answer (not HTTP), too_large (ceiling of body or headers), bad_encoding
      * - config: tls_not_trusted (certificate, host name), tls_files, bad_url, bad_header, proxy_failed
-     * - lost: cancelled
+     * - lost: cancelled, held_back
      * - internal: out_of_memory, http_failed */
     struct error error;
     const char *detail;   /* for the log: one line, no secrets ("Connection refused …"); never NULL */

@@ -101,6 +101,10 @@ static int on_connected(void *ctx, char *ip, char *own_ip, int port, int own_por
     (void)own_ip;
     (void)port;
     (void)own_port;
+    if (r->may_send && !r->may_send(r->ctx)) {
+        r->held_back = true;
+        return CURL_PREREQFUNC_ABORT;
+    }
     r->sent = true;
     return CURL_PREREQFUNC_OK;
 }

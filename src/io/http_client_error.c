@@ -32,6 +32,8 @@ static struct error config_error(CURLcode code)
 
 struct error easy_error(const struct request *r, CURLcode code)
 {
+    if (r->held_back)
+        return error_make(CLASS_LOST, "held_back", "the request was held back before a byte of it was sent");
     switch ((int)code) {
     case CURLE_OK:
         return error_none();

@@ -99,6 +99,7 @@ struct request {
     struct ticket ticket;
     http_done *done;
     void *ctx;
+    bool (*may_send)(void *ctx);
     int64_t began_us;   /* http_send */
     int64_t started_us; /* given to curl */
 
@@ -119,6 +120,7 @@ struct request {
     bool head_complete;
     bool too_large;
     bool sent;
+    bool held_back;
     bool reused;
     int status;
     int version;

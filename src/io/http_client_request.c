@@ -210,6 +210,7 @@ struct request *request_new(struct http_endpoint *e, const struct http_request *
     r->method = q->method;
     r->gzip = q->gzip;
     r->once = q->once;
+    r->may_send = q->may_send;
     r->head = BUF(q->max_head ? q->max_head : DEFAULT_MAX_HEAD);
     r->answer = BUF(q->max_body ? q->max_body : DEFAULT_MAX_BODY);
     return r;

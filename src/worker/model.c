@@ -150,9 +150,9 @@ static void on_answer(void *ctx, const struct http_answer *a)
             return;
         }
     }
-    if (failed(error))
+    if (failed(error) && error.class != CLASS_LOST) /* held back: nobody was asked */
         call_failed(t, m, error, wait_ms, a);
-    else
+    else if (!failed(error))
         call_answered(t, m, &answer);
     task_ready(t);
 }
@@ -226,6 +226,7 @@ static void send(struct task *t, struct model *m)
                                                   .ticket = ticket,
                                                   .done = on_answer,
                                                   .ctx = w,
+                                                  .may_send = worker_may_send,
                                               });
 }
 

@@ -215,7 +215,9 @@ static void on_answer(void *ctx, const struct http_answer *a)
     run->request = 0;
     run->attempt = 0;
     run->sent |= a->sent;
-    if (failed(a->error) || error.class == CLASS_AGAIN || error.class == CLASS_SLOW_DOWN)
+    if (error.class == CLASS_LOST) /* held back: nobody was asked */
+        run->state = RUN_IDLE;
+    else if (failed(a->error) || error.class == CLASS_AGAIN || error.class == CLASS_SLOW_DOWN)
         run_failed(t, run, error, a);
     else
         told(t, run, a, error);
@@ -254,6 +256,7 @@ static void send(struct task *t, struct tool_run *run)
                                                       .ticket = ticket,
                                                       .done = on_answer,
                                                       .ctx = w,
+                                                      .may_send = worker_may_send,
                                                   });
 }
 

@@ -68,11 +68,18 @@ static void prove_by_patience(struct worker *w)
     worker_proved(w);
 }
 
-bool worker_may_call(const struct worker *w, const struct task *t)
+bool worker_may_send(void *worker)
 {
-    return (!RULE(prove_after_stop) || !w->proving) && (w->state == WORKER_RUNNING || w->state == WORKER_DRAINING) &&
+    const struct worker *w = worker;
+
+    return !RULE(prove_after_stop) || (!w->proving && clock_boot_ms() - w->boot_ms <= w->gap_max_ms);
+}
+
+bool worker_may_call(struct worker *w, const struct task *t)
+{
+    return (w->state == WORKER_RUNNING || w->state == WORKER_DRAINING) &&
            (!RULE(revoking_admits_none) || t->owned->state == OWNED_RUNNING) && (!w->suspect || w->suspect == t) &&
-           (!RULE(prove_after_stop) || clock_boot_ms() - w->boot_ms <= w->gap_max_ms);
+           worker_may_send(w);
 }
 
 bool task_missed_a_stop(const struct task *t) { return RULE(look_after_stop) && t->stops_seen != t->worker->stops; }

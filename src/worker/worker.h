@@ -222,7 +222,10 @@ void worker_wake(struct worker *w, enum outage outage);
 /* The partitions that are ours are so by the group's word: calls may be made again. */
 void worker_proved(struct worker *w);
 /* No outside call may start: draining, or its right to call must be proven first (DELIVERY §2, zombie). */
-bool worker_may_call(const struct worker *w, const struct task *t);
+bool worker_may_call(struct worker *w, const struct task *t);
+/* Of http_request, with the worker: not after a stop that nobody has looked at yet, and not before it is proved that the
+ * partitions are ours. What waited for a connection meanwhile may be another's by now. */
+bool worker_may_send(void *worker);
 /* The process was stopped since Redis was last asked about the task: whoever ran it meanwhile may have stored the answer that is
  * about to be paid for, so it is saved, perhaps with nothing to save, before a call begins (DELIVERY §2, promise 3). */
 bool task_missed_a_stop(const struct task *t);

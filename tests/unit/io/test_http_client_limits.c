@@ -183,6 +183,38 @@ static void closing_completes_what_is_in_flight(void **state)
     world_close(&w);
 }
 
+static bool never(void *ctx)
+{
+    (void)ctx;
+    return false;
+}
+
+/* Over a new connection and over one that was there: no byte of it leaves. */
+static void what_may_not_be_sent_any_more_is_held_back(void **state)
+{
+    struct world w;
+    struct got g = {.world = &w};
+    struct http_request r = get_request(&g, "/ok");
+
+    (void)state;
+    world_open(&w);
+    r.may_send = never;
+    for (int requests = 0; requests < 2; requests++) {
+        g.count = 0;
+        send_request(&g, &r);
+        await(&g);
+        assert_string_equal(g.error.code, "held_back");
+        assert_int_equal(g.error.class, CLASS_LOST);
+        assert_false(g.sent);
+        assert_int_equal(w.fake.requests, requests);
+        g.count = 0;
+        fetch(&w, &g, "/ok");
+        assert_false(failed(g.error));
+        assert_int_equal(w.fake.requests, requests + 1);
+    }
+    world_close(&w);
+}
+
 static void an_endpoint_goes_with_its_last_completion(void **state)
 {
     struct world w;
@@ -349,6 +381,7 @@ int main(void)
         cmocka_unit_test(cancelling_ends_a_request_once),
         cmocka_unit_test(an_old_id_does_not_hit_a_new_request),
         cmocka_unit_test(closing_completes_what_is_in_flight),
+        cmocka_unit_test(what_may_not_be_sent_any_more_is_held_back),
         cmocka_unit_test(an_endpoint_goes_with_its_last_completion),
         cmocka_unit_test(requests_wait_for_a_connection),
         cmocka_unit_test(connections_are_used_again),
