@@ -168,26 +168,3 @@ def test_a_worker_that_dies_inside_a_transaction_and_is_not_replaced(world, ends
     print(f"{len(load.tasks)} tasks, {len(again)} calls made again; recovered after {load.recovered_after(since):.1f} s")
     assert SESSION - 1 < load.longest_gap(since)[0]
     assert not [c for c in again if c["key"] in done], "acknowledged steps were called again"
-
-
-@pytest.mark.timeout(200 * TIME_FACTOR)
-def test_what_waited_for_a_connection_is_not_sent_by_a_zombie(make_world):
-    """Calls that were begun before the stop, and not sent: others have made them meanwhile."""
-    world = make_world(models={"primary": {"max_connections": 2}}, agents={"search": {"session_memory": False}},
-                       fakes=("--model-latency", f"{int(2 * TIME_FACTOR)}s"))
-    first = world.start()
-    tasks = [new_task("[[fake: steps=1]]") for _ in range(12)]
-    world.submit(*tasks, partition=0)
-    wait_for("two calls, and ten that wait", 20, lambda: len(world.calls()) == 2 and first.metric("stepmill_tasks", state="calling") == 12)
-    first.signal(signal.SIGSTOP)
-    flying = {c["key"] for c in world.calls()}
-    world.fakes.post("/fakes/faults", {"model": {"latency": "10ms"}})
-    world.start(ready=False)
-    for task in tasks:
-        assert world.result_of(task, 60)["status"] == "completed"
-    first.signal(signal.SIGCONT)
-    first.wait_log("kafka.rebalance", kind="lost")
-    time.sleep(1)
-    again = {c["key"] for c in world.calls() if c["count"] > 1}
-    assert again <= flying and len(world.calls()) == len(tasks), "none of the ten is made by who woke up"
-    assert len(world.results.all()) == len(tasks)
