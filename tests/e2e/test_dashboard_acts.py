@@ -122,6 +122,10 @@ def test_all_of_a_filter_with_a_canary_that_fails(page, world, letters):
     page.wait("[data-state=cancelled]", "1 of ")
     page.click("a", "its letters")
     wait_for("its letters", 20, page.ids)
+    again, = {a["letter"] for a in actions_of(world, "redriven", job=job)}
+    page.open(f"letter/{again}")
+    page.wait(".head .badge", "failed again")
+    assert page.texts(".head .actions button") == ["Assign…", "Add note…"], "the newer letter is the one to act on"
 
 
 def test_export(page, tmp_path, letters):

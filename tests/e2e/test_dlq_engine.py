@@ -54,6 +54,10 @@ def test_letters_of_others_go_back_as_they_were(world):
         assert dict(r.headers)["app"] == b"\xff\0kept" and r.header("stepmill.job") == job
         assert not [name for name, _ in r.headers if "errors" in name]
     assert {a["letter"] for a in actions_of(world, "redriven", job=job)} == set(ids)
+    # nobody will ever tell that it was in vain, save whoever looks at it
+    assert processor.api("POST", "/actions", json={"kind": "reopened", "letters": ids[:1]}).status_code == 200
+    wait_action(world, "job_finished", job=request_job(world, ids))
+    assert len(world.readers["orders"].until(3)) == 3 and len(actions_of(world, "redriven", letter=ids[0])) == 2
     processor.stop()
 
 

@@ -156,6 +156,8 @@ def test_what_fails_again_and_again_is_parked(world):
             wait_action(world, "job_finished", job=job)
     parked, = wait_action(world, "parked", 60)
     assert parked["letter"] == letter.header("stepmill.id")
+    answer = processor.api("POST", "/actions", json={"kind": "reopened", "letters": [world.dlq.records[0].header("stepmill.id")]})
+    assert answer.status_code == 409 and "newer letter" in answer.json()["detail"], "it would fail again at once"
     job = request_job(world, [letter.header("stepmill.id")])
     selected, = wait_action(world, "job_selected", job=job)
     assert selected["letters"] == [] and selected["counts"] == [{"name": "parked", "n": 1}]
