@@ -13,7 +13,7 @@ enum { PACE_MS = 100, CANARY_MS = 1000, CANARY_MAX = 1000, JOB_ARENA_MAX = 16 * 
 
 struct job_facts {
     struct job_row row;
-    bool canary_passed; /* a canary of it has failed before, and somebody let it go on */
+    bool canary_passed; /* somebody let it go on */
     int64_t silent;     /* letters of its canary of whose end nobody will hear */
 };
 struct jobs_found {
@@ -21,11 +21,13 @@ struct jobs_found {
     size_t n;
 };
 
-/* A job whose canary failed is paused once, by us; a second pause would make `resume` useless. */
-static bool canary_paused(struct store *s, struct slice job)
+/* Only people resume. Whoever does it after our pause, or while the canary waits for an end that nobody will hear of, wants the
+ * others sent: a second pause would make `resume` useless. */
+static bool was_resumed(struct store *s, struct slice job)
 {
-    struct statement *st =
-        database_prepare(store_database(s), "SELECT 1 FROM actions WHERE job = ?1 AND kind = 'job_paused' AND name = 'canary'");
+    struct statement *st = database_prepare(
+        store_database(s),
+        "SELECT 1 FROM actions INDEXED BY actions_job_own WHERE job = ?1 AND letter IS NULL AND kind = 'job_resumed'");
     bool found;
 
     statement_text(st, 1, job);
@@ -34,7 +36,7 @@ static bool canary_paused(struct store *s, struct slice job)
     return found;
 }
 
-/* Only tasks of ours tell their end, and only if their events are kept. Of a job that is through with its canary it is not asked:
+/* Only tasks tell their end, and only if their events are kept. Of a job that is through with its canary it is not asked:
  * that would walk along all its letters at each look. */
 static int64_t silent_of(const struct ask_place *place, const struct job_row *row)
 {
@@ -46,7 +48,7 @@ static int64_t silent_of(const struct ask_place *place, const struct job_row *ro
     st = database_prepare(
         store_database(place->store),
         "SELECT count(*) FROM job_letters j JOIN letters l ON l.id = j.letter WHERE j.job = ?1 AND j.sent = 1 AND "
-        "(l.family <> ?2 OR ?3)");
+        "(l.family <> ?2 OR l.task_id IS NULL OR ?3)");
     statement_text(st, 1, row->id);
     statement_int(st, 2, LETTER_FAMILY_STEPMILL);
     statement_int(st, 3, !place->tasks);
@@ -70,7 +72,7 @@ static struct error run(struct ask_place *place, void *question, struct answer *
     found->at = arena_alloc(a->arena, (page.n + 1) * sizeof *found->at);
     for (size_t i = 0; found->at && i < page.n; i++)
         found->at[found->n++] =
-            (struct job_facts){page.rows[i], canary_paused(place->store, page.rows[i].id), silent_of(place, &page.rows[i])};
+            (struct job_facts){page.rows[i], was_resumed(place->store, page.rows[i].id), silent_of(place, &page.rows[i])};
     a->result = found;
     return found->at ? database_error(store_database(place->store))
                      : error_make(CLASS_INTERNAL, "out_of_memory", "no memory left to look at jobs");

@@ -142,6 +142,25 @@ def test_a_canary_that_fails_pauses_the_job(world):
     processor.stop()
 
 
+def test_a_canary_of_which_nobody_hears_ends_by_a_hand(world):
+    """Letters without a task tell no end; nor does a task that no worker takes. Whoever resumes the job wants the others sent."""
+    nameless = put_letters(world, 3, **{"stepmill.task_id": ""})
+    waiting = put_letters(world, 3, first=10)
+    processor = Processor(world).engine()
+    wait_for("the letters are known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 6)
+    job = request_job(world, nameless, canary=1)
+    paused, = wait_action(world, "job_paused", job=job)
+    assert paused["name"] == "canary" and "cannot be seen" in paused["reason"] and len(actions_of(world, "redriven", job=job)) == 1
+    write_action(world, kind="job_resumed", job=job)
+    wait_action(world, "job_finished", job=job)
+    job = request_job(world, waiting, canary=1)
+    wait_action(world, "redriven", job=job)
+    write_action(world, kind="job_resumed", job=job)
+    wait_action(world, "job_finished", job=job)
+    assert sent_letters(world) == {i: 1 for i in nameless + waiting} and not actions_of(world, "job_paused", job=job)
+    processor.stop()
+
+
 def test_what_fails_again_and_again_is_parked(world):
     world.start()
     task = new_task("poison", max_steps=99)
