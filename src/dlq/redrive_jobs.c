@@ -36,8 +36,8 @@ static bool was_resumed(struct store *s, struct slice job)
     return found;
 }
 
-/* Only tasks tell their end, and only if their events are kept. Of a job that is through with its canary it is not asked:
- * that would walk along all its letters at each look. */
+/* Only tasks tell their end (letter_is_of_task), and only if their events are kept. Of a job that is through with its canary it
+ * is not asked: that would walk along all its letters at each look. */
 static int64_t silent_of(const struct ask_place *place, const struct job_row *row)
 {
     struct statement *st;
@@ -48,7 +48,7 @@ static int64_t silent_of(const struct ask_place *place, const struct job_row *ro
     st = database_prepare(
         store_database(place->store),
         "SELECT count(*) FROM job_letters j JOIN letters l ON l.id = j.letter WHERE j.job = ?1 AND j.sent = 1 AND "
-        "(l.family <> ?2 OR l.task_id IS NULL OR ?3)");
+        "(l.family <> ?2 OR l.task_id IS NULL OR l.code IS 'task_id_conflict' OR ?3)");
     statement_text(st, 1, row->id);
     statement_int(st, 2, LETTER_FAMILY_STEPMILL);
     statement_int(st, 3, !place->tasks);

@@ -11,7 +11,7 @@ struct resolve_question {
 };
 struct sent_letter {
     struct letter_row row;
-    struct slice task_id; /* that was sent: another one where it was edited */
+    struct slice task_id; /* that was sent: another one where it was edited; absent: none whose end is this letter's */
     int32_t redrives;
     struct task_outcome outcome;
 };
@@ -27,7 +27,7 @@ static void what_was_sent(struct store *s, struct arena *arena, struct sent_lett
         store_database(s), "SELECT name, detail FROM actions INDEXED BY actions_letter WHERE letter = ?1 AND kind = "
                            "'redriven' ORDER BY num DESC LIMIT 1");
 
-    x->task_id = x->row.letter.task_id;
+    x->task_id = letter_is_of_task(&x->row.letter) ? x->row.letter.task_id : (struct slice){NULL, 0};
     x->redrives = x->row.letter.redrives + x->row.sent;
     statement_text(st, 1, x->row.letter.id);
     if (statement_step(st) && slice_is(statement_text_at(st, 0), "edited")) {

@@ -1,0 +1,70 @@
+/* The index: which letter stands for a task, and how what was sent back ended. */
+#include "helper_store.h"
+
+#include <stdlib.h>
+
+static struct arena *memory;
+
+static int set_up(void **state)
+{
+    memory = arena_new(64 * 1024 * 1024);
+    return memory ? store_set_up(state) : -1;
+}
+
+static int tear_down(void **state)
+{
+    arena_free(memory);
+    return store_tear_down(state);
+}
+
+static void assert_letter(struct store *s, int number, enum letter_status status, struct slice newer)
+{
+    struct letter_row row;
+    bool found;
+
+    assert_false(failed(store_letter_row(s, id_of(number), memory, &row, &found)));
+    assert_true(found);
+    if (row.status != status || !slice_equal(row.newer_id, newer))
+        fail_msg("letter %d is %s with the newer letter \"%.*s\"", number, letter_status_name(row.status),
+                 SLICE_FMT(row.newer_id));
+}
+
+/* Letters of one task id: 2 is that of 1's redrive. 3 and 4 are another task that used the id too, and its redrive. 5 is the
+ * same task sent anew, with no redrive behind it. */
+static void only_a_later_letter_of_the_same_task_is_newer(void **state)
+{
+    static const struct sample letters[] = {
+        {.number = 1, .task = "t", .failed_at_ms = 60000},
+        {.number = 2, .task = "t", .failed_at_ms = 120000, .redrives = 1},
+        {.number = 3, .task = "t", .failed_at_ms = 100000, .code = "task_id_conflict"},
+        {.number = 4, .task = "t", .failed_at_ms = 110000, .redrives = 1, .code = "task_id_conflict"},
+        {.number = 5, .task = "t", .failed_at_ms = 180000},
+    };
+    enum { N = sizeof letters / sizeof *letters };
+
+    for (int first = 0; first < 2 * N; first++) { /* from each of them on, there and back */
+        struct store *w = open_writer(NULL), *r;
+
+        store_begin(w);
+        for (int i = 0; i < N; i++)
+            fold_letter(w, &letters[first < N ? (first + i) % N : (first + N - i) % N]);
+        assert_false(failed(store_commit(w)));
+        r = open_reader();
+        assert_letter(r, 1, LETTER_FAILED_AGAIN, id_of(2));
+        for (int number = 2; number <= N; number++)
+            assert_letter(r, number, LETTER_OPEN, (struct slice){NULL, 0});
+        store_close(r);
+        store_close(w);
+        assert_int_equal(store_tear_down(state), 0);
+        assert_int_equal(store_set_up(state), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(only_a_later_letter_of_the_same_task_is_newer, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
