@@ -134,10 +134,15 @@ static void resolved(void *ctx, uint64_t ticket, void *question, struct answer *
     step_ready(r);
 }
 
+/* The engine begins when the actions are read. While letters are still to come, a task that failed again lacks the letter that
+ * says so, and `resolved` stays in the topic. */
 void resolve_work(struct redrives *r)
 {
     struct resolve_question q = {r->resolve_cursor};
 
-    if (step_begin(r, WORK_RESOLVE))
+    r->due_ms[WORK_RESOLVE] = INT64_MAX;
+    if (!collect_status(r->o.collect).was_caught_up)
+        work_due(r, WORK_RESOLVE, LOOK_MS);
+    else if (step_begin(r, WORK_RESOLVE))
         r->step.ask = ask(r->o.asks, ASK_INDEX, run, resolved, r, &q, sizeof q);
 }
