@@ -241,10 +241,10 @@ static enum next next_of(const struct redrives *r, struct job_control *c, const 
     if (row->sent >= row->selected)
         return NEXT_FINISH;
     *limit = allowance(r, c, wait_ms);
-    if (canary > 0 && !f->canary_passed && row->sent < row->selected) {
+    if (canary > 0 && !f->canary_passed && row->sent <= canary) { /* more are sent only once it has passed */
         if (row->failed_again > 0)
             return NEXT_PAUSE;
-        if (row->sent >= canary && row->completed < canary) {
+        if (row->sent == canary && row->completed < canary) {
             if (row->completed + f->silent >= canary)
                 return NEXT_PAUSE;
             *wait_ms = CANARY_MS;

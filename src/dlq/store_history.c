@@ -177,17 +177,24 @@ static void read_job(struct statement *st, struct arena *arena, struct job_row *
 
 static void read_outcomes(struct store *s, struct job_row *j)
 {
-    struct statement *st = database_prepare(s->db, "SELECT status, n FROM tallies WHERE kind = ?1 AND name = ?2 AND of = ''");
+    struct statement *st = database_prepare(s->db, "SELECT status, n, of FROM tallies WHERE kind = ?1 AND name = ?2");
+    int64_t resolved = 0, again = 0, in_vain = 0;
 
     statement_int(st, 1, TALLY_JOB);
     statement_text(st, 2, j->id);
     while (statement_step(st)) {
-        if (statement_int_at(st, 0) == LETTER_RESOLVED)
-            j->completed = statement_int_at(st, 1);
-        else if (statement_int_at(st, 0) == LETTER_FAILED_AGAIN)
-            j->failed_again = statement_int_at(st, 1);
+        int64_t status = statement_int_at(st, 0), n = statement_int_at(st, 1);
+
+        if (slice_equal(statement_text_at(st, 2), TALLY_IN_VAIN))
+            in_vain = n;
+        else if (status == LETTER_RESOLVED)
+            resolved = n;
+        else if (status == LETTER_FAILED_AGAIN)
+            again = n;
     }
     statement_reset(st);
+    j->completed = resolved - in_vain;
+    j->failed_again = again + in_vain;
 }
 
 struct error store_jobs(struct store *s, bool unended_only, int64_t cursor, size_t limit, struct arena *arena,

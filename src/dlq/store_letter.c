@@ -89,15 +89,17 @@ static void put_state(struct statement *st, const struct state *state)
     statement_text(st, 43, state->sent_job);
     statement_text(st, 44, state->pending_job);
     statement_int(st, 45, state->newer_at_ms);
+    statement_text(st, 46, state->ended);
 }
 
 static void insert(struct store *s, const struct letter *l, const struct state *state, const struct kafka_record *r)
 {
     struct statement *st = database_prepare(
         s->db,
-        "INSERT INTO letters (" LETTER_COLUMNS ", base, base_at, sent_job, pending_job, newer_at) VALUES (?1, ?2, ?3, ?4, ?5, "
+        "INSERT INTO letters (" LETTER_COLUMNS
+        ", base, base_at, sent_job, pending_job, newer_at, ended) VALUES (?1, ?2, ?3, ?4, ?5, "
         "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, "
-        "?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45)");
+        "?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46)");
     bool kept = !r->value.at || (int64_t)r->value.len <= s->options.value_max;
     struct buf headers = BUF(64 * 1024 * 1024);
 

@@ -6,7 +6,7 @@
 #include "tally.h"
 
 enum {
-    STORE_VERSION = 3, /* of the schema; another one: the file is made anew */
+    STORE_VERSION = 4, /* of the schema; another one: the file is made anew */
     STORE_TIME_SHIFT = 21,
     STORE_BATCH_MAX = 256 * 1024 * 1024, /* texts of one batch */
 };
@@ -48,6 +48,7 @@ struct state {
     int64_t due_ms;
     int32_t sent, notes;
     struct slice sent_job, pending_job, assigned, newer_id;
+    struct slice ended; /* name of the Resolved that made it so; absent: none */
     int64_t newer_at_ms;
     enum letter_status status; /* base, pending job and newer letter together */
     int64_t status_at_ms;

@@ -142,6 +142,19 @@ def test_a_canary_that_fails_pauses_the_job(world):
     processor.stop()
 
 
+def test_what_fails_behind_a_canary_that_passed_pauses_nothing(world):
+    world.start()
+    mended, *failing = tasks = [new_task("[[fake: steps=1 fail@1=400x1]]"), *(new_task("[[fake: steps=1 fail=400]]") for _ in range(6))]
+    world.submit(*tasks)
+    of_task = {r.header("stepmill.task_id"): r.header("stepmill.id") for r in world.dlq.until(7, 60)}
+    processor = Processor(world).engine()
+    wait_for("the letters are known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 7)
+    job = request_job(world, [of_task[t["task_id"]] for t in (mended, *failing)], canary=1, rate=1)
+    wait_action(world, "job_finished", job=job)
+    assert not actions_of(world, "job_paused", job=job) and len(actions_of(world, "redriven", job=job)) == 7
+    processor.stop()
+
+
 def test_a_canary_of_which_nobody_hears_ends_by_a_hand(world):
     """Letters without a task tell no end; nor does a task that no worker takes. Whoever resumes the job wants the others sent."""
     nameless = put_letters(world, 3, **{"stepmill.task_id": ""})

@@ -60,10 +60,59 @@ static void only_a_later_letter_of_the_same_task_is_newer(void **state)
     }
 }
 
+static void assert_job(struct store *s, int completed, int failed_again)
+{
+    struct job_row job;
+    bool found;
+
+    assert_false(failed(store_job(s, SLICE("job-1"), memory, &job, &found)));
+    assert_true(found);
+    assert_int_equal(job.sent, 4);
+    assert_int_equal(job.completed, completed);
+    assert_int_equal(job.failed_again, failed_again);
+}
+
+/* Resolved tells that the task ended; what counts for a job, and its canary, is how. */
+static void only_what_completed_counts_as_completed(void **state)
+{
+    static const char *const ends[] = {"completed", "failed", "cancelled", NULL};
+    struct store *w = open_writer(NULL), *r;
+    struct letter_filter of_job = {.job = SLICE("job-1"), .statuses = 1U << LETTER_RESOLVED};
+    int64_t n;
+
+    (void)state;
+    store_begin(w);
+    for (int i = 0; i < 4; i++) {
+        const char *ids[] = {"a-0", "a-1", "a-2", "a-3"}, *ended[] = {"e-0", "e-1", "e-2", "e-3"};
+        struct effect sent = {.kind = EFFECT_REDRIVEN, .id = slice_of(ids[i]), .letter = id_of(i), .job = SLICE("job-1")};
+        struct effect end = {.kind = EFFECT_RESOLVED, .id = slice_of(ended[i]), .letter = id_of(i), .name = slice_of(ends[i])};
+
+        fold_letter(w, &(struct sample){.number = i, .failed_at_ms = 60000 + i});
+        sent.offset = 2 * i;
+        end.offset = 2 * i + 1;
+        fold_effect(w, sent);
+        if (ends[i])
+            fold_effect(w, end);
+    }
+    fold_effect(w, (struct effect){.kind = EFFECT_JOB_REQUESTED, .id = SLICE("r"), .job = SLICE("job-1"), .partition = 1});
+    assert_false(failed(store_commit(w)));
+    r = open_reader();
+    assert_job(r, 1, 2);
+    assert_false(failed(store_count(r, &of_job, 100, &n)));
+    assert_int_equal(n, 3);
+    store_begin(w);
+    fold_effect(w, (struct effect){.kind = EFFECT_REOPENED, .id = SLICE("o"), .letter = id_of(1), .offset = 9});
+    assert_false(failed(store_commit(w)));
+    assert_job(r, 1, 1);
+    store_close(r);
+    store_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(only_a_later_letter_of_the_same_task_is_newer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_what_completed_counts_as_completed, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
