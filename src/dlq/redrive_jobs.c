@@ -6,8 +6,7 @@
 #include "stepmill/clock.h"
 #include "store_parts.h"
 
-/* A job that the pace holds back is looked at so often, and sends at least so much of a second's letters at once. */
-enum { PACE_MS = 100, CANARY_MS = 1000, CANARY_MAX = 1000, JOB_ARENA_MAX = 16 * 1024 * 1024 };
+enum { CANARY_MS = 1000, CANARY_MAX = 1000, JOB_ARENA_MAX = 16 * 1024 * 1024 };
 
 /* ---- What the index says of jobs */
 
@@ -148,23 +147,6 @@ static int64_t rate_of(const struct redrives *r, const struct job_control *c)
     return c->request.rate > 0 && c->request.rate < most ? c->request.rate : most;
 }
 
-/* How many may go now; 0: *wait_ms says when. */
-static size_t allowance(const struct redrives *r, struct job_control *c, int64_t *wait_ms)
-{
-    int64_t now = clock_mono_us(), rate = rate_of(r, c), least = rate * PACE_MS / 1000, n;
-
-    if (c->paid_until_us < now - 1000000)
-        c->paid_until_us = now - 1000000; /* what was not used up to a second ago is lost */
-    n = (now - c->paid_until_us) * rate / 1000000;
-    if (least < 1)
-        least = 1;
-    if (n < least) {
-        *wait_ms = (least - n) * 1000 / rate + 1;
-        return 0;
-    }
-    return n < (int64_t)r->at_once ? (size_t)n : r->at_once;
-}
-
 void jobs_sent(struct redrives *r, struct sending *s)
 {
     struct job_control *c = s->job;
@@ -173,9 +155,10 @@ void jobs_sent(struct redrives *r, struct sending *s)
     r->status.skipped += s->skipped;
     if (!c) {
         r->status.sent_by_itself += s->sent;
+        pace_pay(&r->retries, r->config->dlq.redrive.rate, s->sent);
         return;
     }
-    c->paid_until_us += (int64_t)s->sent * 1000000 / rate_of(r, c);
+    pace_pay(&c->pace, rate_of(r, c), s->sent);
     c->cursor = s->cursor;
     for (int v = 0; v < REDRIVE_VERDICTS; v++)
         c->skipped[v] += s->skipped_by[v];
@@ -240,7 +223,7 @@ static enum next next_of(const struct redrives *r, struct job_control *c, const 
         return NEXT_SELECT;
     if (row->sent >= row->selected)
         return NEXT_FINISH;
-    *limit = allowance(r, c, wait_ms);
+    *limit = pace_allows(&c->pace, rate_of(r, c), r->at_once, wait_ms);
     if (canary > 0 && !f->canary_passed && row->sent <= canary) { /* more are sent only once it has passed */
         if (row->failed_again > 0)
             return NEXT_PAUSE;

@@ -119,15 +119,22 @@ void decide_work(struct redrives *r)
 
 /* ---- Sending those whose time has come */
 
+/* At the pace of a job: what fell due together, while the processor was away or by one outage, is no storm. */
 void due_work(struct redrives *r)
 {
-    int32_t rate = r->config->dlq.redrive.rate;
+    int64_t wait_ms = 0;
+    size_t limit;
 
     r->due_ms[WORK_DUE] = INT64_MAX;
-    if (r->config->dlq.access.read_only || !step_begin(r, WORK_DUE))
+    if (r->config->dlq.access.read_only)
+        return;
+    limit = pace_allows(&r->retries, r->config->dlq.redrive.rate, r->at_once, &wait_ms);
+    if (!limit) {
+        work_due(r, WORK_DUE, wait_ms);
+        return;
+    }
+    if (!step_begin(r, WORK_DUE))
         return;
     work_due(r, WORK_DUE, LOOK_MS);
-    load_and_send(r, &(struct load_question){.source = LOAD_DUE,
-                                             .until_ms = clock_wall_ms(),
-                                             .limit = (size_t)rate < r->at_once ? (size_t)rate : r->at_once});
+    load_and_send(r, &(struct load_question){.source = LOAD_DUE, .until_ms = clock_wall_ms(), .limit = limit});
 }

@@ -31,6 +31,14 @@ def test_nothing_goes_by_itself_while_its_agent_fails(world):
     processor.stop()
 
 
+def test_what_falls_due_together_goes_at_the_pace_of_a_job(world):
+    put_letters(world, 40, **{"stepmill.class": "exhausted", "stepmill.retryable": "true"})
+    processor = Processor(world, auto_redrives=2, retry={"after": "1s", "jitter": "0s"}, redrive={"rate": 10}).engine()
+    at = sorted(a["at"].timestamp() for a in wait_action(world, "redriven", 60, count=40, job="auto"))
+    assert at[-1] - at[0] >= 2.5, "ten at once, then ten a second"
+    processor.stop()
+
+
 def test_letters_of_others_go_back_as_they_were(world):
     """Kafka Connect's: bytes, key and the application's headers stay; what tells of the failure goes."""
     topic = world.topic("orders")
