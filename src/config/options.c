@@ -149,7 +149,7 @@ const struct option option_table[] = {
     {"topics.retention.events", OPTION_DURATION, ROOT(topics.retention.events_ms), "How long events are kept.",
      RANGE("30d", MINUTE_MS, RETENTION_MAX)},
     {"topics.retention.dlq", OPTION_DURATION, ROOT(topics.retention.dlq_ms),
-     "How long dead letters and the actions on them are kept.", RANGE("90d", MINUTE_MS, RETENTION_MAX)},
+     "How long dead letters are kept; the actions on them 14 days longer.", RANGE("90d", MINUTE_MS, RETENTION_MAX)},
 
     {"retry.model.rounds", OPTION_INT, ROOT(retry.model_rounds), "Rounds through an agent's models before a task is given up.",
      RANGE("3", 1, 100), LIVE},

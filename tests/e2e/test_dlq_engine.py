@@ -32,10 +32,14 @@ def test_nothing_goes_by_itself_while_its_agent_fails(world):
 
 
 def test_what_falls_due_together_goes_at_the_pace_of_a_job(world):
-    put_letters(world, 40, **{"stepmill.class": "exhausted", "stepmill.retryable": "true"})
+    exhausted = {"stepmill.class": "exhausted", "stepmill.retryable": "true"}
+    week_old = str(int((time.time() - 7 * 86400 - 60) * 1000))  # what was decided about it may be gone from the topic
+    old, = put_letters(world, 1, first=40, **exhausted, **{"stepmill.failed_at": week_old})
+    put_letters(world, 40, **exhausted)
     processor = Processor(world, auto_redrives=2, retry={"after": "1s", "jitter": "0s"}, redrive={"rate": 10}).engine()
     at = sorted(a["at"].timestamp() for a in wait_action(world, "redriven", 60, count=40, job="auto"))
     assert at[-1] - at[0] >= 2.5, "ten at once, then ten a second"
+    assert len(at) == 40 and not actions_of(world, "retry_scheduled", letter=old)
     processor.stop()
 
 
