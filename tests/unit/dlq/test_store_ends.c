@@ -108,11 +108,44 @@ static void only_what_completed_counts_as_completed(void **state)
     store_close(w);
 }
 
+/* Of one actor alone; newest letter first. An index that cannot serve them is an error: they name it. */
+static void requests_are_found_by_their_key(void **state)
+{
+    static const char *const actors[] = {"ann", "ann", "bob"}, *const requests[] = {"key-1/a", "key-1/a", "key-1/b"};
+    struct store *w = open_writer(NULL), *r;
+    struct slice request, *ids;
+    size_t n;
+
+    (void)state;
+    store_begin(w);
+    for (int i = 0; i < 3; i++) {
+        char id[8] = {'n', '-', (char)('0' + i), '\0'};
+
+        fold_letter(w, &(struct sample){.number = i, .failed_at_ms = 60000 + i});
+        fold_effect(w, (struct effect){.kind = EFFECT_NOTED,
+                                       .id = slice_of(id),
+                                       .letter = id_of(i),
+                                       .actor = slice_of(actors[i]),
+                                       .request = slice_of(requests[i])});
+    }
+    assert_false(failed(store_commit(w)));
+    r = open_reader();
+    assert_false(failed(store_request(r, SLICE("bob"), SLICE("key-1"), memory, &request)));
+    assert_true(slice_is(request, "key-1/b"));
+    assert_false(failed(store_request(r, SLICE("ann"), SLICE("key"), memory, &request)));
+    assert_null(request.at);
+    assert_false(failed(store_request_letters(r, SLICE("ann"), SLICE("key-1/a"), memory, &ids, &n)));
+    assert_true(n == 2 && slice_equal(ids[0], id_of(1)) && slice_equal(ids[1], id_of(0)));
+    store_close(r);
+    store_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(only_a_later_letter_of_the_same_task_is_newer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_what_completed_counts_as_completed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(requests_are_found_by_their_key, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
