@@ -14,7 +14,7 @@
 
 enum {
     LETTERS_AT_ONCE = 500,                 /* of one transaction */
-    BYTES_AT_ONCE = 16 * 1024 * 1024,      /* of their values */
+    BYTES_AT_ONCE = 16 * 1024 * 1024,      /* of their values, keys and headers */
     STEP_ARENA_MAX = 96 * 1024 * 1024,     /* of one step */
     JOBS_MAX = 100,                        /* unended ones that are looked at */
     SELECTED_BYTES_MAX = 40 * 1024 * 1024, /* ids of one selection: they leave in one transaction */

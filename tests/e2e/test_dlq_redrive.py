@@ -74,9 +74,22 @@ def test_values_that_the_index_does_not_hold_go_whole(world):
     world.writer.flush()
     processor = Processor(world, value_max="1KiB").engine()
     wait_for("the letters are known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 2)
+    assert processor.api("POST", "/redrives/dry-run", json={"letters": [kept, omitted]}).json()["eligible"] == 2
     wait_action(world, "job_finished", job=request_job(world, [kept, omitted]))
     found = {r.header("stepmill.letter"): r.data["prompt"] for r in world.reader("tasks.search").all()}
     assert (found[kept], found[omitted]) == ("y" * 5000, "x" * 5000)
+    processor.stop()
+
+
+def test_letters_whose_headers_are_larger_than_all_memory_for_them_go(world):
+    """80 of 900 kB each: they are neither tried nor sent at once."""
+    ids = put_letters(world, 80, **{"big": "h" * 900_000})
+    processor = Processor(world).engine()
+    wait_for("the letters are known", 90, lambda: processor.metric("stepmill_dlq_letters") >= 80)
+    answer = processor.api("POST", "/redrives/dry-run", json={"filter": {"agent": "search"}})
+    assert answer.status_code == 200 and answer.json()["eligible"] == 80, answer.text
+    wait_action(world, "job_finished", 90, job=request_job(world, filter={"agent": "search"}))
+    assert sent_letters(world) == {i: 1 for i in ids}
     processor.stop()
 
 
