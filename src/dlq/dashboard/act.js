@@ -62,7 +62,7 @@ export function redrive(app, what, done) {
         it.does.remove();
         it.leave.textContent = "Close";
         it.leave.focus();
-        const shown = progress(app, answer.id, answer.job);
+        const shown = progress(app, answer.id, answer.job, true);
         it.replace(shown.node);
         it.node.addEventListener("close", shown.stop);
         if (done) done();
