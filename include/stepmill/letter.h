@@ -64,6 +64,9 @@ struct letter {
 /* The slices point into the arena or are static. False: no room in the arena. */
 MUST_CHECK bool letter_read(const struct kafka_record *record, struct arena *arena, struct letter *letter);
 
+/* Whether what happens to the task of its task_id happens to this letter. Not so where another task had that id before it. */
+static inline bool letter_is_of_task(const struct letter *l) { return l->task_id.at && !slice_is(l->code, "task_id_conflict"); }
+
 /* The header's last value; absent: no such header, or null. */
 struct slice letter_header(const struct kafka_header *headers, size_t n, const char *name);
 

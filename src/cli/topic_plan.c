@@ -4,6 +4,10 @@
 
 #include "admin.h"
 
+/* What was done to a letter outlives it, else it is open again in an index that is made anew. Kafka deletes whole segments, a
+ * week of records each by default, so letters may stay a while longer than the retention says. */
+#define OUTLIVES_MS (INT64_C(14) * 24 * 60 * 60 * 1000)
+
 static void set(struct topic_want *w, const char *name, const char *value)
 {
     w->settings[w->nsettings++] = (struct kafka_option){name, value};
@@ -61,7 +65,7 @@ bool topic_plan_make(const struct config *config, int partitions, int replicatio
     made = made && want_ours(plan, "results", t->results, t->retention.results_ms, partitions, replication) &&
            want_ours(plan, "events", t->events, t->retention.events_ms, partitions, replication) &&
            want(plan, "dead letters", t->dlq, t->retention.dlq_ms, partitions, replication) &&
-           want(plan, "dead letter actions", t->dlq_actions, t->retention.dlq_ms, partitions, replication) &&
+           want(plan, "dead letter actions", t->dlq_actions, t->retention.dlq_ms + OUTLIVES_MS, partitions, replication) &&
            want(plan, "definitions", t->definitions, -1, partitions, replication);
     if (!made)
         topic_plan_free(plan);

@@ -149,7 +149,7 @@ const struct option option_table[] = {
     {"topics.retention.events", OPTION_DURATION, ROOT(topics.retention.events_ms), "How long events are kept.",
      RANGE("30d", MINUTE_MS, RETENTION_MAX)},
     {"topics.retention.dlq", OPTION_DURATION, ROOT(topics.retention.dlq_ms),
-     "How long dead letters and the actions on them are kept.", RANGE("90d", MINUTE_MS, RETENTION_MAX)},
+     "How long dead letters are kept; the actions on them 14 days longer.", RANGE("90d", MINUTE_MS, RETENTION_MAX)},
 
     {"retry.model.rounds", OPTION_INT, ROOT(retry.model_rounds), "Rounds through an agent's models before a task is given up.",
      RANGE("3", 1, 100), LIVE},
@@ -195,7 +195,8 @@ const struct option option_table[] = {
     {"dlq.retry.failure_percent", OPTION_INT, ROOT(dlq.retry.failure_percent),
      "Redrives by themselves wait while this share of an agent's tasks fails.", RANGE("50", 1, 100), LIVE},
     {"dlq.redrive.rate", OPTION_INT, ROOT(dlq.redrive.rate),
-     "Most letters that one job redrives per second, where it does not say.", RANGE("100", 1, 100000), LIVE},
+     "Most letters per second of one job, where it does not say, and of those that go by themselves.", RANGE("100", 1, 100000),
+     LIVE},
     {"dlq.redrive.cap", OPTION_INT, ROOT(dlq.redrive.cap), "Most letters of one job.", RANGE("100000", 1, 10000000), LIVE},
     {"dlq.redrive.park_after", OPTION_INT, ROOT(dlq.redrive.park_after),
      "A letter that was redriven so often and failed again is parked.", RANGE("2", 1, 100), LIVE},

@@ -105,9 +105,9 @@ static unsigned fits(enum action_kind kind)
         return 1U << LETTER_PARKED;
     case ACTION_DISCARDED:
         return UNSENT | 1U << LETTER_PARKED | 1U << LETTER_DISCARDED;
-    case ACTION_REOPENED:
+    case ACTION_REOPENED: /* redriven: nobody may ever hear how that ends. failed_again: the newer letter is the one to act on */
         return 1U << LETTER_ACKNOWLEDGED | 1U << LETTER_PARKED | 1U << LETTER_DISCARDED | 1U << LETTER_RESOLVED |
-               1U << LETTER_FAILED_AGAIN;
+               1U << LETTER_REDRIVEN;
     default:
         return ~0U;
     }
@@ -117,6 +117,14 @@ struct misfit {
     int status;
     const char *code, *text;
 };
+
+static struct misfit wrong_status(enum letter_status status)
+{
+    return (struct misfit){409, "wrong_status",
+                           status == LETTER_FAILED_AGAIN
+                               ? "One of the letters has failed again: act on its newer letter (newer_id). Nothing was done."
+                               : "The status of one of the letters does not allow this; nothing was done."};
+}
 
 static struct error out_of_memory(void) { return error_make(CLASS_INTERNAL, "out_of_memory", "No memory for the actions."); }
 
@@ -141,7 +149,7 @@ static struct error check_letter(struct ask_place *place, struct api_call *c, st
     action_id_of(action_id, slice_of(c->who.name), c->key, what_of(a->arena, x->kind, id));
     e = store_has_action(place->store, (struct slice){action_id, 36}, &written);
     if (!failed(e) && !written)
-        *misfit = (struct misfit){409, "wrong_status", "The status of one of the letters does not allow this; nothing was done."};
+        *misfit = wrong_status(row.status);
     return e;
 }
 

@@ -18,7 +18,7 @@ enum effect_kind {
     EFFECT_RETRY,    /* it goes by itself at `due_ms` */
     EFFECT_REDRIVEN, /* by `job`, or "auto" */
     EFFECT_SKIPPED,  /* `job` leaves it out after all */
-    EFFECT_RESOLVED, /* its redrive completed */
+    EFFECT_RESOLVED, /* its redrive ended; `name`: completed, failed, cancelled */
     /* of a group */
     EFFECT_GROUP_RESOLVED,
     EFFECT_GROUP_REOPENED,

@@ -6,14 +6,13 @@
 #include "stepmill/clock.h"
 #include "store_parts.h"
 
-/* A job that the pace holds back is looked at so often, and sends at least so much of a second's letters at once. */
-enum { PACE_MS = 100, CANARY_MS = 1000, CANARY_MAX = 1000, JOB_ARENA_MAX = 16 * 1024 * 1024 };
+enum { CANARY_MS = 1000, CANARY_MAX = 1000, JOB_ARENA_MAX = 16 * 1024 * 1024 };
 
 /* ---- What the index says of jobs */
 
 struct job_facts {
     struct job_row row;
-    bool canary_passed; /* a canary of it has failed before, and somebody let it go on */
+    bool canary_passed; /* somebody let it go on */
     int64_t silent;     /* letters of its canary of whose end nobody will hear */
 };
 struct jobs_found {
@@ -21,11 +20,13 @@ struct jobs_found {
     size_t n;
 };
 
-/* A job whose canary failed is paused once, by us; a second pause would make `resume` useless. */
-static bool canary_paused(struct store *s, struct slice job)
+/* Only people resume. Whoever does it after our pause, or while the canary waits for an end that nobody will hear of, wants the
+ * others sent: a second pause would make `resume` useless. */
+static bool was_resumed(struct store *s, struct slice job)
 {
-    struct statement *st =
-        database_prepare(store_database(s), "SELECT 1 FROM actions WHERE job = ?1 AND kind = 'job_paused' AND name = 'canary'");
+    struct statement *st = database_prepare(
+        store_database(s),
+        "SELECT 1 FROM actions INDEXED BY actions_job_own WHERE job = ?1 AND letter IS NULL AND kind = 'job_resumed'");
     bool found;
 
     statement_text(st, 1, job);
@@ -34,8 +35,8 @@ static bool canary_paused(struct store *s, struct slice job)
     return found;
 }
 
-/* Only tasks of ours tell their end, and only if their events are kept. Of a job that is through with its canary it is not asked:
- * that would walk along all its letters at each look. */
+/* Only tasks tell their end (letter_is_of_task), and only if their events are kept. Of a job that is through with its canary it
+ * is not asked: that would walk along all its letters at each look. */
 static int64_t silent_of(const struct ask_place *place, const struct job_row *row)
 {
     struct statement *st;
@@ -46,7 +47,7 @@ static int64_t silent_of(const struct ask_place *place, const struct job_row *ro
     st = database_prepare(
         store_database(place->store),
         "SELECT count(*) FROM job_letters j JOIN letters l ON l.id = j.letter WHERE j.job = ?1 AND j.sent = 1 AND "
-        "(l.family <> ?2 OR ?3)");
+        "(l.family <> ?2 OR l.task_id IS NULL OR l.code IS 'task_id_conflict' OR ?3)");
     statement_text(st, 1, row->id);
     statement_int(st, 2, LETTER_FAMILY_STEPMILL);
     statement_int(st, 3, !place->tasks);
@@ -70,7 +71,7 @@ static struct error run(struct ask_place *place, void *question, struct answer *
     found->at = arena_alloc(a->arena, (page.n + 1) * sizeof *found->at);
     for (size_t i = 0; found->at && i < page.n; i++)
         found->at[found->n++] =
-            (struct job_facts){page.rows[i], canary_paused(place->store, page.rows[i].id), silent_of(place, &page.rows[i])};
+            (struct job_facts){page.rows[i], was_resumed(place->store, page.rows[i].id), silent_of(place, &page.rows[i])};
     a->result = found;
     return found->at ? database_error(store_database(place->store))
                      : error_make(CLASS_INTERNAL, "out_of_memory", "no memory left to look at jobs");
@@ -146,23 +147,6 @@ static int64_t rate_of(const struct redrives *r, const struct job_control *c)
     return c->request.rate > 0 && c->request.rate < most ? c->request.rate : most;
 }
 
-/* How many may go now; 0: *wait_ms says when. */
-static size_t allowance(const struct redrives *r, struct job_control *c, int64_t *wait_ms)
-{
-    int64_t now = clock_mono_us(), rate = rate_of(r, c), least = rate * PACE_MS / 1000, n;
-
-    if (c->paid_until_us < now - 1000000)
-        c->paid_until_us = now - 1000000; /* what was not used up to a second ago is lost */
-    n = (now - c->paid_until_us) * rate / 1000000;
-    if (least < 1)
-        least = 1;
-    if (n < least) {
-        *wait_ms = (least - n) * 1000 / rate + 1;
-        return 0;
-    }
-    return n < (int64_t)r->at_once ? (size_t)n : r->at_once;
-}
-
 void jobs_sent(struct redrives *r, struct sending *s)
 {
     struct job_control *c = s->job;
@@ -171,9 +155,10 @@ void jobs_sent(struct redrives *r, struct sending *s)
     r->status.skipped += s->skipped;
     if (!c) {
         r->status.sent_by_itself += s->sent;
+        pace_pay(&r->retries, r->config->dlq.redrive.rate, s->sent);
         return;
     }
-    c->paid_until_us += (int64_t)s->sent * 1000000 / rate_of(r, c);
+    pace_pay(&c->pace, rate_of(r, c), s->sent);
     c->cursor = s->cursor;
     for (int v = 0; v < REDRIVE_VERDICTS; v++)
         c->skipped[v] += s->skipped_by[v];
@@ -238,11 +223,11 @@ static enum next next_of(const struct redrives *r, struct job_control *c, const 
         return NEXT_SELECT;
     if (row->sent >= row->selected)
         return NEXT_FINISH;
-    *limit = allowance(r, c, wait_ms);
-    if (canary > 0 && !f->canary_passed && row->sent < row->selected) {
+    *limit = pace_allows(&c->pace, rate_of(r, c), r->at_once, wait_ms);
+    if (canary > 0 && !f->canary_passed && row->sent <= canary) { /* more are sent only once it has passed */
         if (row->failed_again > 0)
             return NEXT_PAUSE;
-        if (row->sent >= canary && row->completed < canary) {
+        if (row->sent == canary && row->completed < canary) {
             if (row->completed + f->silent >= canary)
                 return NEXT_PAUSE;
             *wait_ms = CANARY_MS;

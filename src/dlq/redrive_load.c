@@ -88,6 +88,15 @@ static void check_topic(struct loading *l, struct loaded_letter *x)
 
 /* ---- Letters */
 
+static size_t bytes_of(const struct letter_full *full)
+{
+    size_t n = full->key.len + full->value.len;
+
+    for (size_t i = 0; i < full->nheaders; i++)
+        n += sizeof *full->headers + full->headers[i].name.len + full->headers[i].value.len;
+    return n;
+}
+
 /* False: no more now. */
 static bool take(struct loading *l, struct slice id, int64_t place)
 {
@@ -110,7 +119,7 @@ static bool take(struct loading *l, struct slice id, int64_t place)
         fetch(l, x);
     if (failed(l->error))
         return false;
-    l->bytes += x->full.value.len;
+    l->bytes += bytes_of(&x->full);
     l->to->n++;
     return true;
 }

@@ -14,7 +14,7 @@
 
 enum {
     LETTERS_AT_ONCE = 500,                 /* of one transaction */
-    BYTES_AT_ONCE = 16 * 1024 * 1024,      /* of their values */
+    BYTES_AT_ONCE = 16 * 1024 * 1024,      /* of their values, keys and headers */
     STEP_ARENA_MAX = 96 * 1024 * 1024,     /* of one step */
     JOBS_MAX = 100,                        /* unended ones that are looked at */
     SELECTED_BYTES_MAX = 40 * 1024 * 1024, /* ids of one selection: they leave in one transaction */
@@ -44,15 +44,20 @@ struct act {
     struct loop_timer timer;
 };
 
+/* So many letters a second, one behind the other. */
+struct pace {
+    int64_t paid_until_us; /* for the letters so far */
+};
+
 /* A job as it was asked for, and what this process remembers of it. Forgetting it costs a second look at letters, no more. */
 struct job_control {
     char id[64];
     struct arena *arena; /* holds the request */
     struct action request;
-    int64_t cursor;        /* places up to here were sent, or left out */
-    int64_t paid_until_us; /* pace: the letters so far, one behind the other */
-    uint64_t served;       /* when it last had its turn */
-    int64_t sent;          /* as of the last look */
+    int64_t cursor; /* places up to here were sent, or left out */
+    struct pace pace;
+    uint64_t served; /* when it last had its turn */
+    int64_t sent;    /* as of the last look */
     int64_t skipped[REDRIVE_VERDICTS];
     bool seen;
 };
@@ -106,6 +111,7 @@ struct redrives {
     int64_t due_ms[WORK_KINDS]; /* loop_now_ms */
     struct job_control *jobs[JOBS_MAX];
     size_t njobs;
+    struct pace retries; /* by themselves */
     uint64_t rounds;
     bool committed;   /* the last transaction */
     uint64_t refused; /* tag of the record that Kafka refused alone; 0: none */
@@ -148,6 +154,11 @@ bool acts_fill(struct redrives *r, struct kafka_batch *batch);
 void acts_settle(struct redrives *r, bool committed, uint64_t refused);
 void acts_forget(struct redrives *r, uint64_t ticket);
 void acts_drop(struct redrives *r);
+
+/* ---- redrive_pace.c */
+/* How many may go now; 0: *wait_ms says when. */
+size_t pace_allows(struct pace *p, int64_t rate, size_t at_once, int64_t *wait_ms);
+void pace_pay(struct pace *p, int64_t rate, size_t sent);
 
 /* ---- redrive_jobs.c */
 void jobs_work(struct redrives *r);

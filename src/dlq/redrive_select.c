@@ -3,6 +3,7 @@
 
 #include "known_topics.h"
 #include "redrive_parts.h"
+#include "store_parts.h"
 
 enum { PAGE = 500, PAGE_ARENA_MAX = 16 * 1024 * 1024, CHECKED_MAX = 2000, CHECKED_BYTES_MAX = 24 * 1024 * 1024 };
 
@@ -19,12 +20,15 @@ struct search_question {
 
 struct search_found {
     struct dry_run counts;
-    struct slice *ids; /* of those that may go */
+    struct slice *ids; /* of those that may go; check: none, nobody asks for them */
     size_t n, room, bytes;
-    struct letter_full *full; /* check: of the first of them */
+    struct letter_full *full; /* check: values of the first of them, and whose they are */
     size_t nfull, full_bytes;
     bool kafka_is_away;
 };
+
+/* What an id takes in a record of the selection, at most. */
+#define ID_BYTES(id) ((id).len + 32)
 
 static bool keep_id(struct search_found *f, struct slice id, struct arena *arena)
 {
@@ -40,21 +44,30 @@ static bool keep_id(struct search_found *f, struct slice id, struct arena *arena
         f->room = room;
     }
     f->ids[f->n] = arena_copy(arena, id);
-    f->bytes += id.len + 32;
+    f->bytes += ID_BYTES(id);
     return f->ids[f->n++].at != NULL;
 }
 
-static void bring_value(struct store *store, struct search_found *f, struct slice id, struct arena *arena)
+/* Only what send_check looks at: headers and keys may be many times larger than that. */
+static void bring_value(struct store *store, struct search_found *f, const struct letter_row *row, struct arena *arena)
 {
-    bool found;
+    struct letter_full *full;
+    struct statement *st;
 
+    if (row->letter.family != LETTER_FAMILY_STEPMILL || !row->value_kept || row->letter.value_omitted.len)
+        return;
     if (!f->full)
         f->full = arena_alloc(arena, CHECKED_MAX * sizeof *f->full);
-    if (!f->full || f->nfull == CHECKED_MAX || f->full_bytes > CHECKED_BYTES_MAX ||
-        failed(store_letter(store, id, arena, &f->full[f->nfull], &found)) || !found || !f->full[f->nfull].row.value_kept)
+    if (!f->full || f->nfull == CHECKED_MAX || f->full_bytes > CHECKED_BYTES_MAX)
         return;
-    f->full_bytes += f->full[f->nfull].value.len;
-    f->nfull++;
+    full = &f->full[f->nfull++];
+    *full = (struct letter_full){.row.letter = {.id = arena_copy(arena, row->letter.id), .family = row->letter.family}};
+    st = database_prepare(store_database(store), "SELECT value FROM bytes WHERE num = ?1");
+    statement_int(st, 1, row->num);
+    if (statement_step(st))
+        full->value = arena_copy(arena, statement_blob_at(st, 0));
+    statement_reset(st);
+    f->full_bytes += full->value.len;
 }
 
 /* Where Kafka does not answer, it counts as fine: the job itself waits. */
@@ -85,9 +98,11 @@ static bool count(struct store *store, const struct search_question *q, struct s
         f->counts.example[v] = arena_copy(arena, id);
     if (v != REDRIVE_FINE)
         return true;
-    if (q->check)
-        bring_value(store, f, id, arena);
-    return keep_id(f, id, arena);
+    if (!q->check)
+        return keep_id(f, id, arena);
+    f->bytes += ID_BYTES(id);
+    bring_value(store, f, row, arena);
+    return true;
 }
 
 static struct error by_ids(struct store *store, const struct search_question *q, struct search_found *f, struct arena *arena)
@@ -133,6 +148,8 @@ static struct error search(struct ask_place *place, void *question, struct answe
     if (!f)
         return error_make(CLASS_INTERNAL, "out_of_memory", "no memory left to select letters");
     error = q->letters ? by_ids(place->store, q, f, a->arena) : by_filter(place->store, q, f, a->arena);
+    if (!failed(error))
+        error = database_error(store_database(place->store));
     if (!failed(error) && arena_failed(a->arena))
         error = error_make(CLASS_INTERNAL, "out_of_memory", "no memory left to select letters");
     a->result = f;

@@ -10,7 +10,7 @@ static const struct {
     [REDRIVE_IN_JOB] = {"in_job", "Another redrive job has chosen it."},
     [REDRIVE_UNDER_WAY] = {"under_way", "It was sent back, and how that ends is not known yet: reopen it to send it again."},
     [REDRIVE_FAILED_AGAIN] = {"failed_again", "It was sent back and failed: a newer letter stands for it."},
-    [REDRIVE_RESOLVED] = {"resolved", "It was sent back and completed."},
+    [REDRIVE_RESOLVED] = {"resolved", "It was sent back, and its task has ended: reopen it to send it again."},
     [REDRIVE_DISCARDED] = {"discarded", "It was discarded: reopen it first."},
     [REDRIVE_NO_ORIGIN] = {"no_origin", "It does not say which topic it came from."},
     [REDRIVE_NO_VALUE] = {"no_value", "Its value did not fit into the letter, and its topic no longer holds it."},

@@ -11,7 +11,7 @@ struct resolve_question {
 };
 struct sent_letter {
     struct letter_row row;
-    struct slice task_id; /* that was sent: another one where it was edited */
+    struct slice task_id; /* that was sent: another one where it was edited; absent: none whose end is this letter's */
     int32_t redrives;
     struct task_outcome outcome;
 };
@@ -27,7 +27,7 @@ static void what_was_sent(struct store *s, struct arena *arena, struct sent_lett
         store_database(s), "SELECT name, detail FROM actions INDEXED BY actions_letter WHERE letter = ?1 AND kind = "
                            "'redriven' ORDER BY num DESC LIMIT 1");
 
-    x->task_id = x->row.letter.task_id;
+    x->task_id = letter_is_of_task(&x->row.letter) ? x->row.letter.task_id : (struct slice){NULL, 0};
     x->redrives = x->row.letter.redrives + x->row.sent;
     statement_text(st, 1, x->row.letter.id);
     if (statement_step(st) && slice_is(statement_text_at(st, 0), "edited")) {
@@ -134,10 +134,15 @@ static void resolved(void *ctx, uint64_t ticket, void *question, struct answer *
     step_ready(r);
 }
 
+/* The engine begins when the actions are read. While letters are still to come, a task that failed again lacks the letter that
+ * says so, and `resolved` stays in the topic. */
 void resolve_work(struct redrives *r)
 {
     struct resolve_question q = {r->resolve_cursor};
 
-    if (step_begin(r, WORK_RESOLVE))
+    r->due_ms[WORK_RESOLVE] = INT64_MAX;
+    if (!collect_status(r->o.collect).was_caught_up)
+        work_due(r, WORK_RESOLVE, LOOK_MS);
+    else if (step_begin(r, WORK_RESOLVE))
         r->step.ask = ask(r->o.asks, ASK_INDEX, run, resolved, r, &q, sizeof q);
 }

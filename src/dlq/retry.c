@@ -6,12 +6,15 @@
 #include "stepmill/random.h"
 #include "store_parts.h"
 
-enum { LOOK_MS = 2000, DECIDE_LOOK_MS = 60000 };
+/* A letter that is so much older than its retry should be is left to people: what was decided about it may be gone from the
+ * topic, and nobody waits for its task any more. */
+enum { LOOK_MS = 2000, DECIDE_LOOK_MS = 60000, TOO_OLD_MS = 7 * 24 * 60 * 60 * 1000 };
 
 /* ---- Deciding over new letters */
 
 struct decide_question {
     int32_t auto_redrives, park_after;
+    int64_t failed_after_ms;
 };
 struct undecided {
     struct letter_row *rows;
@@ -22,29 +25,40 @@ struct undecided {
     "SELECT " LETTER_COLUMNS " FROM letters INDEXED BY letters_undecided WHERE (status = 0 AND status_at = failed_at AND "       \
     "(retryable = 1 OR redrives > 0)) AND "
 
+static void take(struct statement *st, struct undecided *u, struct arena *arena)
+{
+    while (u->n < LETTERS_AT_ONCE && statement_step(st))
+        row_read(st, arena, &u->rows[u->n++]);
+    statement_reset(st);
+}
+
 /* Only letters about which nobody has decided anything: whoever unparks one wants it open. The conditions in brackets are those
- * of the index letters_undecided, word by word; it is by redrives, so that letters that nothing will be decided about, because no
- * redrives are made by themselves, are not walked over time and again. */
+ * of the index letters_undecided, word by word; it is by redrives, then by num, so that letters that nothing will be decided
+ * about, because no redrives are made by themselves or because they are too old, are not walked over time and again. */
 static struct error run(struct ask_place *place, void *question, struct answer *a)
 {
     const struct decide_question *q = question;
     struct database *db = store_database(place->store);
-    struct statement *st = database_prepare(
-        db, UNDECIDED "redrives >= ?1 UNION ALL " UNDECIDED
-                      "redrives < min(?1, ?2) AND retryable = 1 AND class IN ('exhausted', 'timeout') LIMIT 500");
+    int32_t most = q->auto_redrives < q->park_after ? q->auto_redrives : q->park_after;
     struct undecided *u = arena_alloc(a->arena, sizeof *u);
+    struct statement *st = database_prepare(db, UNDECIDED "redrives >= ?1 LIMIT 500");
 
     _Static_assert(LETTER_OPEN == 0 && LETTERS_AT_ONCE == 500, "the numbers above");
     if (u)
         u->rows = arena_alloc(a->arena, LETTERS_AT_ONCE * sizeof *u->rows);
-    statement_int(st, 1, q->park_after);
-    statement_int(st, 2, q->auto_redrives);
-    while (u && u->rows && u->n < LETTERS_AT_ONCE && statement_step(st))
-        row_read(st, a->arena, &u->rows[u->n++]);
-    statement_reset(st);
+    if (!u || !u->rows)
+        return error_make(CLASS_INTERNAL, "out_of_memory", "no memory left to decide over letters");
     a->result = u;
-    return u && u->rows ? database_error(db)
-                        : error_make(CLASS_INTERNAL, "out_of_memory", "no memory left to decide over letters");
+    statement_int(st, 1, q->park_after);
+    take(st, u, a->arena);
+    st = database_prepare(db, UNDECIDED "redrives = ?1 AND num >= ?2 AND retryable = 1 AND class IN ('exhausted', 'timeout') "
+                                        "LIMIT 500");
+    for (int32_t redrives = 0; redrives < most && u->n < LETTERS_AT_ONCE; redrives++) {
+        statement_int(st, 1, redrives);
+        statement_int(st, 2, num_at(q->failed_after_ms));
+        take(st, u, a->arena);
+    }
+    return database_error(db);
 }
 
 static bool park(struct redrives *r, const struct letter_row *row)
@@ -108,7 +122,8 @@ static void decided(void *ctx, uint64_t ticket, void *question, struct answer *a
 
 void decide_work(struct redrives *r)
 {
-    struct decide_question q = {r->config->dlq.auto_redrives, r->config->dlq.redrive.park_after};
+    const struct config_dlq *c = &r->config->dlq;
+    struct decide_question q = {c->auto_redrives, c->redrive.park_after, clock_wall_ms() - c->retry.after_ms - TOO_OLD_MS};
 
     r->due_ms[WORK_DECIDE] = INT64_MAX;
     if (r->config->dlq.access.read_only || !step_begin(r, WORK_DECIDE))
@@ -119,15 +134,22 @@ void decide_work(struct redrives *r)
 
 /* ---- Sending those whose time has come */
 
+/* At the pace of a job: what fell due together, while the processor was away or by one outage, is no storm. */
 void due_work(struct redrives *r)
 {
-    int32_t rate = r->config->dlq.redrive.rate;
+    int64_t wait_ms = 0;
+    size_t limit;
 
     r->due_ms[WORK_DUE] = INT64_MAX;
-    if (r->config->dlq.access.read_only || !step_begin(r, WORK_DUE))
+    if (r->config->dlq.access.read_only)
+        return;
+    limit = pace_allows(&r->retries, r->config->dlq.redrive.rate, r->at_once, &wait_ms);
+    if (!limit) {
+        work_due(r, WORK_DUE, wait_ms);
+        return;
+    }
+    if (!step_begin(r, WORK_DUE))
         return;
     work_due(r, WORK_DUE, LOOK_MS);
-    load_and_send(r, &(struct load_question){.source = LOAD_DUE,
-                                             .until_ms = clock_wall_ms(),
-                                             .limit = (size_t)rate < r->at_once ? (size_t)rate : r->at_once});
+    load_and_send(r, &(struct load_question){.source = LOAD_DUE, .until_ms = clock_wall_ms(), .limit = limit});
 }

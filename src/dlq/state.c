@@ -7,6 +7,7 @@ static void become(struct state *s, enum letter_status status, int64_t at_ms)
     s->base = status;
     s->base_at_ms = at_ms;
     s->due_ms = -1;
+    s->ended = (struct slice){NULL, 0};
 }
 
 /* Its own actions come in their order: they lie in one partition. */
@@ -37,6 +38,7 @@ void state_apply(struct state *s, const struct effect *e)
         break;
     case EFFECT_RESOLVED:
         become(s, LETTER_RESOLVED, e->at_ms);
+        s->ended = e->name;
         break;
     case EFFECT_ASSIGNED:
         s->assigned = e->name.len ? e->name : (struct slice){NULL, 0};

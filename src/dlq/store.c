@@ -19,7 +19,7 @@ static const char schema[] =
     "INT, failed_at INT NOT NULL, started_at INT, retryable INT, worker TEXT, schema_id INT, value_omitted TEXT, trace_id TEXT, "
     "fingerprint TEXT NOT NULL, occurrences INT NOT NULL, value_size INT, value_kept INT, status INT NOT NULL, status_at INT, "
     "due_at INT, sent INT NOT NULL, job TEXT, assigned TEXT, newer_id TEXT, notes INT NOT NULL, base INT NOT NULL, base_at INT, "
-    "sent_job TEXT, pending_job TEXT, newer_at INT);"
+    "sent_job TEXT, pending_job TEXT, newer_at INT, ended TEXT);"
     "CREATE UNIQUE INDEX letters_id ON letters (id);"
     "CREATE INDEX letters_group ON letters (fingerprint);"
     "CREATE INDEX letters_status ON letters (status);"

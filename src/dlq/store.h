@@ -33,7 +33,7 @@ enum letter_status {
     LETTER_REDRIVING,     /* chosen by a job, not sent yet */
     LETTER_REDRIVEN,      /* sent; how it ended is not known yet */
     LETTER_FAILED_AGAIN,  /* sent, and failed: a newer letter stands for the task (newer_id) */
-    LETTER_RESOLVED,      /* sent, and completed */
+    LETTER_RESOLVED,      /* sent, and its task has ended: mostly completed */
     LETTER_PARKED,        /* no redrive by itself or by jobs until it is unparked */
     LETTER_DISCARDED,
     LETTER_STATUSES,
@@ -215,7 +215,8 @@ struct job_row {
     enum job_state state;
     int64_t requested_at_ms, ended_at_ms; /* -1: not ended */
     struct slice actor, reason;
-    int64_t selected, sent, skipped, completed, failed_again; /* letters; the last two: of the sent ones */
+    int64_t selected, sent, skipped, completed, failed_again; /* letters; the last two: of the sent ones; cancelled ones
+                                                                 count as failed */
     bool selected_all;                                        /* the last of its `selected` records was folded */
     struct slice body;                                        /* the request: Avro bytes as in action_row */
     uint32_t schema_id;

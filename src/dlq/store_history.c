@@ -99,13 +99,13 @@ struct error store_action_detail(struct store *s, struct slice action_id, struct
     return store_outcome(s, arena);
 }
 
-/* ---- Requests that came with an Idempotency-Key */
+/* ---- Requests that came with an Idempotency-Key: by their own index, else SQLite walks along all actions of the actor */
 
 struct error store_request(struct store *s, struct slice actor, struct slice key, struct arena *arena, struct slice *request)
 {
     /* "0" comes after "/" */
-    struct statement *st = database_prepare(s->db, "SELECT request FROM actions WHERE request >= ?1 || '/' AND request < ?1 || "
-                                                   "'0' AND actor = ?2 LIMIT 1");
+    struct statement *st = database_prepare(s->db, "SELECT request FROM actions INDEXED BY actions_request WHERE request >= ?1 "
+                                                   "|| '/' AND request < ?1 || '0' AND actor = ?2 LIMIT 1");
 
     statement_text(st, 1, key);
     statement_text(st, 2, actor);
@@ -118,9 +118,10 @@ struct error store_request_letters(struct store *s, struct slice actor, struct s
                                    struct slice **ids, size_t *n)
 {
     enum { LETTERS_MAX = 500 }; /* of one request */
-    struct statement *st = database_prepare(s->db, "SELECT a.letter FROM actions a LEFT JOIN letters l ON l.id = a.letter WHERE "
-                                                   "a.request = ?1 AND a.actor = ?2 AND a.letter IS NOT NULL ORDER BY l.num DESC "
-                                                   "LIMIT 500");
+    struct statement *st =
+        database_prepare(s->db, "SELECT a.letter FROM actions a INDEXED BY actions_request LEFT JOIN letters l "
+                                "ON l.id = a.letter WHERE a.request = ?1 AND a.actor = ?2 AND a.letter IS NOT "
+                                "NULL ORDER BY l.num DESC LIMIT 500");
     struct slice *found = arena_alloc(arena, LETTERS_MAX * sizeof *found);
 
     *n = 0;
@@ -177,17 +178,24 @@ static void read_job(struct statement *st, struct arena *arena, struct job_row *
 
 static void read_outcomes(struct store *s, struct job_row *j)
 {
-    struct statement *st = database_prepare(s->db, "SELECT status, n FROM tallies WHERE kind = ?1 AND name = ?2 AND of = ''");
+    struct statement *st = database_prepare(s->db, "SELECT status, n, of FROM tallies WHERE kind = ?1 AND name = ?2");
+    int64_t resolved = 0, again = 0, in_vain = 0;
 
     statement_int(st, 1, TALLY_JOB);
     statement_text(st, 2, j->id);
     while (statement_step(st)) {
-        if (statement_int_at(st, 0) == LETTER_RESOLVED)
-            j->completed = statement_int_at(st, 1);
-        else if (statement_int_at(st, 0) == LETTER_FAILED_AGAIN)
-            j->failed_again = statement_int_at(st, 1);
+        int64_t status = statement_int_at(st, 0), n = statement_int_at(st, 1);
+
+        if (slice_equal(statement_text_at(st, 2), TALLY_IN_VAIN))
+            in_vain = n;
+        else if (status == LETTER_RESOLVED)
+            resolved = n;
+        else if (status == LETTER_FAILED_AGAIN)
+            again = n;
     }
     statement_reset(st);
+    j->completed = resolved - in_vain;
+    j->failed_again = again + in_vain;
 }
 
 struct error store_jobs(struct store *s, bool unended_only, int64_t cursor, size_t limit, struct arena *arena,

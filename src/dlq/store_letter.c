@@ -89,15 +89,17 @@ static void put_state(struct statement *st, const struct state *state)
     statement_text(st, 43, state->sent_job);
     statement_text(st, 44, state->pending_job);
     statement_int(st, 45, state->newer_at_ms);
+    statement_text(st, 46, state->ended);
 }
 
 static void insert(struct store *s, const struct letter *l, const struct state *state, const struct kafka_record *r)
 {
     struct statement *st = database_prepare(
         s->db,
-        "INSERT INTO letters (" LETTER_COLUMNS ", base, base_at, sent_job, pending_job, newer_at) VALUES (?1, ?2, ?3, ?4, ?5, "
+        "INSERT INTO letters (" LETTER_COLUMNS
+        ", base, base_at, sent_job, pending_job, newer_at, ended) VALUES (?1, ?2, ?3, ?4, ?5, "
         "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, "
-        "?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45)");
+        "?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46)");
     bool kept = !r->value.at || (int64_t)r->value.len <= s->options.value_max;
     struct buf headers = BUF(64 * 1024 * 1024);
 
@@ -118,17 +120,19 @@ static void insert(struct store *s, const struct letter *l, const struct state *
     buf_free(&headers);
 }
 
-/* ---- Letters of one task: one with more redrives stands for those with fewer. */
+/* ---- Letters of one task: one with more redrives that failed later stands for those with fewer. An id that was used anew, and a
+ * letter that says that its id is another task's (letter_is_of_task), have nothing to do with what was before. */
 
-/* The letter of the task with the most redrives, if it has more than this one. */
+/* The letter of the task with the next larger number of redrives. */
 static void find_newer(struct store *s, const struct letter *l, struct state *state)
 {
     struct statement *st =
-        database_prepare(s->db, "SELECT id, failed_at FROM letters WHERE task_id = ?1 AND redrives > ?2 ORDER BY "
-                                "redrives, num LIMIT 1");
+        database_prepare(s->db, "SELECT id, failed_at FROM letters WHERE task_id = ?1 AND redrives > ?2 AND failed_at >= ?3 AND "
+                                "code IS NOT 'task_id_conflict' ORDER BY redrives, num LIMIT 1");
 
     statement_text(st, 1, l->task_id);
     statement_int(st, 2, l->redrives);
+    statement_int(st, 3, l->failed_at_ms);
     if (statement_step(st)) {
         state->newer_id = store_text(st, 0, s->arena);
         state->newer_at_ms = statement_int_at(st, 1);
@@ -140,14 +144,15 @@ static void find_newer(struct store *s, const struct letter *l, struct state *st
 static void tell_older(struct store *s, const struct letter *l)
 {
     struct statement *st =
-        database_prepare(s->db, "SELECT id FROM letters WHERE task_id = ?1 AND redrives < ?2 AND (newer_id IS "
-                                "NULL OR (SELECT n.redrives FROM letters n WHERE n.id = letters.newer_id) > ?2) "
-                                "ORDER BY num LIMIT 100");
+        database_prepare(s->db, "SELECT id FROM letters WHERE task_id = ?1 AND redrives < ?2 AND failed_at <= ?3 AND code "
+                                "IS NOT 'task_id_conflict' AND (newer_id IS NULL OR (SELECT n.redrives FROM letters n WHERE "
+                                "n.id = letters.newer_id) > ?2) ORDER BY num LIMIT 100");
     struct slice ids[100];
     size_t n = 0;
 
     statement_text(st, 1, l->task_id);
     statement_int(st, 2, l->redrives);
+    statement_int(st, 3, l->failed_at_ms);
     while (n < sizeof ids / sizeof *ids && statement_step(st))
         ids[n++] = store_text(st, 0, s->arena);
     statement_reset(st);
@@ -185,12 +190,12 @@ void store_fold_letter(struct store *s, const struct kafka_record *record)
                            .fingerprint = arena_copy(s->arena, slice_of(l.fingerprint)),
                            .family = l.family};
     state_catch_up(s, l.id, &state);
-    if (l.task_id.at)
+    if (letter_is_of_task(&l))
         find_newer(s, &l, &state);
     state_settle(&state);
     insert(s, &l, &state, record);
     words_add(s, &l, state.num);
     state_count(s, &state, 1);
-    if (l.task_id.at && l.redrives > 0)
+    if (letter_is_of_task(&l) && l.redrives > 0)
         tell_older(s, &l);
 }

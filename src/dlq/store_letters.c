@@ -325,75 +325,57 @@ static bool count_by_tally(struct store *s, const struct letter_filter *f, int64
     return true;
 }
 
+static int64_t count_rows(struct store *s, struct query *q, int64_t cap)
+{
+    int parameter = bind_number(q, cap);
+    struct statement *st;
+    int64_t n = 0;
+
+    buf_printf(&q->sql, " LIMIT ?%d", parameter);
+    st = prepare(s, q);
+    while (statement_step(st))
+        n++;
+    statement_reset(st);
+    return n;
+}
+
+/* By status: one walk for each, as find_numbers does it. */
+static int64_t count_by_walk(struct store *s, const struct letter_filter *f, int64_t cap, struct slice words, struct arena *arena)
+{
+    struct column columns[COLUMNS];
+    struct query q = {.n = 0};
+    struct way way;
+    int64_t n = 0;
+
+    columns_of(f, columns);
+    way = choose(s, f, columns);
+    words = with_terms(columns, &way, words, arena);
+    if (!way.by_status || words.at)
+        return put_source(&q, f, columns, &way, STORE_OLDEST_FIRST, 0, words, -1) ? count_rows(s, &q, cap) : 0;
+    for (int status = 0; status < LETTER_STATUSES && n < cap; status++) {
+        q.n = 0;
+        if (f->statuses & 1U << status && put_source(&q, f, columns, &way, STORE_OLDEST_FIRST, 0, words, status))
+            n += count_rows(s, &q, cap - n);
+    }
+    return n;
+}
+
 struct error store_count(struct store *s, const struct letter_filter *f, int64_t cap, int64_t *n)
 {
     struct arena *arena = arena_new(256 * 1024);
-    struct column columns[COLUMNS];
-    struct query q = {.n = 0};
     struct slice words;
     struct error error;
-    struct way way;
 
     *n = 0;
     if (!arena)
         return error_make(CLASS_INTERNAL, "out_of_memory", "no memory left for a query");
     error = read_words(s, f, arena, &words);
     if (!failed(error) && !count_by_tally(s, f, n)) {
-        struct statement *st;
-        int parameter;
-
-        columns_of(f, columns);
-        way = choose(s, f, columns);
-        words = with_terms(columns, &way, words, arena);
-        if (put_source(&q, f, columns, &way, STORE_OLDEST_FIRST, 0, words, -1)) {
-            parameter = bind_number(&q, cap);
-            buf_printf(&q.sql, " LIMIT ?%d", parameter);
-            st = prepare(s, &q);
-            while (statement_step(st))
-                (*n)++;
-            statement_reset(st);
-        }
+        *n = count_by_walk(s, f, cap, words, arena);
         error = store_outcome(s, arena);
     }
     if (*n > cap)
         *n = cap;
     arena_free(arena);
     return error;
-}
-
-/* ---- One letter */
-
-struct error store_letter_row(struct store *s, struct slice id, struct arena *arena, struct letter_row *row, bool *found)
-{
-    struct statement *st = database_prepare(s->db, "SELECT " LETTER_COLUMNS " FROM letters WHERE id = ?1");
-
-    statement_text(st, 1, id);
-    *found = statement_step(st);
-    if (*found)
-        row_read(st, arena, row);
-    statement_reset(st);
-    return store_outcome(s, arena);
-}
-
-struct error store_letter(struct store *s, struct slice id, struct arena *arena, struct letter_full *letter, bool *found)
-{
-    struct statement *st = database_prepare(s->db, "SELECT key, headers, value FROM bytes WHERE num = ?1");
-    struct error error;
-
-    *letter = (struct letter_full){0};
-    error = store_letter_row(s, id, arena, &letter->row, found);
-    if (failed(error) || !*found)
-        return error;
-    statement_int(st, 1, letter->row.num);
-    if (statement_step(st)) {
-        struct slice key = statement_blob_at(st, 0), headers = statement_blob_at(st, 1), value = statement_blob_at(st, 2);
-
-        letter->key = arena_copy(arena, key);
-        letter->value = arena_copy(arena, value);
-        headers = arena_copy(arena, headers);
-        if (headers.at && !headers_read(headers, arena, &letter->headers, &letter->nheaders))
-            error = error_make(CLASS_INTERNAL, "database_corrupt", "the kept headers of a letter are damaged: delete the index");
-    }
-    statement_reset(st);
-    return failed(error) ? error : store_outcome(s, arena);
 }

@@ -48,6 +48,7 @@ struct state {
     int64_t due_ms;
     int32_t sent, notes;
     struct slice sent_job, pending_job, assigned, newer_id;
+    struct slice ended; /* name of the Resolved that made it so; absent: none */
     int64_t newer_at_ms;
     enum letter_status status; /* base, pending job and newer letter together */
     int64_t status_at_ms;

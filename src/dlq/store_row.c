@@ -1,4 +1,4 @@
-/* Rows of letters and what stands in them. */
+/* Rows of letters and what stands in them; one letter with its bytes. */
 #include "store_parts.h"
 
 void row_read(struct statement *st, struct arena *arena, struct letter_row *row)
@@ -118,4 +118,41 @@ bool headers_read(struct slice packed, struct arena *arena, const struct kafka_h
     *headers = at;
     *n = count;
     return true;
+}
+
+/* ---- One letter */
+
+struct error store_letter_row(struct store *s, struct slice id, struct arena *arena, struct letter_row *row, bool *found)
+{
+    struct statement *st = database_prepare(s->db, "SELECT " LETTER_COLUMNS " FROM letters WHERE id = ?1");
+
+    statement_text(st, 1, id);
+    *found = statement_step(st);
+    if (*found)
+        row_read(st, arena, row);
+    statement_reset(st);
+    return store_outcome(s, arena);
+}
+
+struct error store_letter(struct store *s, struct slice id, struct arena *arena, struct letter_full *letter, bool *found)
+{
+    struct statement *st = database_prepare(s->db, "SELECT key, headers, value FROM bytes WHERE num = ?1");
+    struct error error;
+
+    *letter = (struct letter_full){0};
+    error = store_letter_row(s, id, arena, &letter->row, found);
+    if (failed(error) || !*found)
+        return error;
+    statement_int(st, 1, letter->row.num);
+    if (statement_step(st)) {
+        struct slice key = statement_blob_at(st, 0), headers = statement_blob_at(st, 1), value = statement_blob_at(st, 2);
+
+        letter->key = arena_copy(arena, key);
+        letter->value = arena_copy(arena, value);
+        headers = arena_copy(arena, headers);
+        if (headers.at && !headers_read(headers, arena, &letter->headers, &letter->nheaders))
+            error = error_make(CLASS_INTERNAL, "database_corrupt", "the kept headers of a letter are damaged: delete the index");
+    }
+    statement_reset(st);
+    return failed(error) ? error : store_outcome(s, arena);
 }

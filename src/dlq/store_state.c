@@ -7,9 +7,9 @@
 bool state_load(struct store *s, struct slice id, struct state *state)
 {
     struct statement *st = database_prepare(
-        s->db,
-        "SELECT num, base, base_at, due_at, sent, notes, sent_job, pending_job, assigned, newer_id, newer_at, status, "
-        "status_at, job, failed_at, class, code, stage, agent, topic, worker, fingerprint, family FROM letters WHERE id = ?1");
+        s->db, "SELECT num, base, base_at, due_at, sent, notes, sent_job, pending_job, assigned, newer_id, newer_at, status, "
+               "status_at, job, failed_at, class, code, stage, agent, topic, worker, fingerprint, family, ended FROM letters "
+               "WHERE id = ?1");
     struct arena *a = s->arena;
     bool found;
 
@@ -40,6 +40,7 @@ bool state_load(struct store *s, struct slice id, struct state *state)
             .worker = store_text(st, 20, a),
             .fingerprint = store_text(st, 21, a),
             .family = (enum letter_family)statement_int_at(st, 22),
+            .ended = store_text(st, 23, a),
         };
     statement_reset(st);
     return found;
@@ -78,6 +79,8 @@ void state_count(struct store *s, const struct state *st, int64_t n)
     add(s, st, TALLY_GROUP_WORKER, st->fingerprint, host_of(st->worker), n);
     if (st->job.at)
         add(s, st, TALLY_JOB, st->job, none, n);
+    if (st->job.at && st->status == LETTER_RESOLVED && st->ended.len && !slice_is(st->ended, "completed"))
+        add(s, st, TALLY_JOB, st->job, TALLY_IN_VAIN, n);
     tally_add(&s->tallies, s->arena,
               (struct tally_entry){.kind = TALLY_CAME, .number = FINISHED_MINUTE(st->failed_at_ms), .n = n});
     if (finished)
@@ -95,7 +98,7 @@ void state_save(struct store *s, const struct state *before, struct state *after
     st =
         database_prepare(s->db, "UPDATE letters SET base = ?2, base_at = ?3, due_at = ?4, sent = ?5, notes = ?6, sent_job = ?7, "
                                 "pending_job = ?8, assigned = ?9, newer_id = ?10, newer_at = ?11, status = ?12, status_at = ?13, "
-                                "job = ?14 WHERE num = ?1");
+                                "job = ?14, ended = ?15 WHERE num = ?1");
     statement_int(st, 1, after->num);
     statement_int(st, 2, after->base);
     statement_int(st, 3, after->base_at_ms);
@@ -110,6 +113,7 @@ void state_save(struct store *s, const struct state *before, struct state *after
     statement_int(st, 12, after->status);
     statement_int(st, 13, after->status_at_ms);
     statement_text(st, 14, after->job);
+    statement_text(st, 15, after->ended);
     statement_run(st);
 }
 

@@ -18,11 +18,14 @@ enum tally_kind {
     TALLY_GROUP_AGENT, /* name: fingerprint, of: agent */
     TALLY_GROUP_TOPIC,
     TALLY_GROUP_WORKER,
-    TALLY_JOB,
+    TALLY_JOB,      /* of: empty, or TALLY_IN_VAIN */
     TALLY_CAME,     /* number: minute of failed_at; status 0 */
     TALLY_FINISHED, /* number: minute in which it was done with */
     TALLY_WORD,     /* not counted: only that there is such a word */
 };
+
+/* Resolved letters whose task failed or was cancelled; they count under the empty text too. */
+#define TALLY_IN_VAIN SLICE("in vain")
 
 struct tally_entry {
     enum tally_kind kind;

@@ -17,6 +17,17 @@ DEEDS = [("Acknowledge…", {"reason": "looked at"}, "acknowledged", "acknowledg
          ("Discard…", {"reason": "a test"}, "discarded", "discarded"),
          ("Reopen…", {}, "open", "reopened")]
 
+# An index that is behind: a job is asked for, and the first looks at it find none.
+BEHIND = """
+const real = window.fetch;
+window.unseen = 0;
+window.fetch = async (url, options) => {
+    if (options.method === "GET" && /\\/redrives\\/[^/]+$/.test(url) && window.unseen++ < 3) return new Response("{}", { status: 404 });
+    const answer = await real(url, options);
+    if (options.method !== "POST" || !url.endsWith("/redrives")) return answer;
+    return new Response(JSON.stringify({ ...await answer.json(), job: null, folded: false }), { status: 202 });
+};"""
+
 
 @pytest.fixture(scope="module")
 def world(make_shared_world):
@@ -122,6 +133,24 @@ def test_all_of_a_filter_with_a_canary_that_fails(page, world, letters):
     page.wait("[data-state=cancelled]", "1 of ")
     page.click("a", "its letters")
     wait_for("its letters", 20, page.ids)
+    again, = {a["letter"] for a in actions_of(world, "redriven", job=job)}
+    page.open(f"letter/{again}")
+    page.wait(".head .badge", "failed again")
+    assert page.texts(".head .actions button") == ["Assign…", "Add note…"], "the newer letter is the one to act on"
+
+
+def test_a_job_that_the_index_does_not_show_yet_is_waited_for(page, letters):
+    page.open("letters?agent=search&status=open")
+    page.wait("tr[data-id]")
+    page.open(f"letter/{page.ids()[0]}")
+    page.press("Redrive…", ".head")
+    page.wait("dialog .dry", "would be sent")
+    page.driver.execute_script(BEHIND)
+    page.write("dialog input[name=reason]", "at last")
+    page.press("Redrive", "dialog footer")
+    page.wait("dialog [data-state=finished]", "1 of 1 sent", 30)
+    assert page.driver.execute_script("return window.unseen") > 3
+    page.press("Close", "dialog")
 
 
 def test_export(page, tmp_path, letters):

@@ -31,6 +31,18 @@ def test_nothing_goes_by_itself_while_its_agent_fails(world):
     processor.stop()
 
 
+def test_what_falls_due_together_goes_at_the_pace_of_a_job(world):
+    exhausted = {"stepmill.class": "exhausted", "stepmill.retryable": "true"}
+    week_old = str(int((time.time() - 7 * 86400 - 60) * 1000))  # what was decided about it may be gone from the topic
+    old, = put_letters(world, 1, first=40, **exhausted, **{"stepmill.failed_at": week_old})
+    put_letters(world, 40, **exhausted)
+    processor = Processor(world, auto_redrives=2, retry={"after": "1s", "jitter": "0s"}, redrive={"rate": 10}).engine()
+    at = sorted(a["at"].timestamp() for a in wait_action(world, "redriven", 60, count=40, job="auto"))
+    assert at[-1] - at[0] >= 2.5, "ten at once, then ten a second"
+    assert len(at) == 40 and not actions_of(world, "retry_scheduled", letter=old)
+    processor.stop()
+
+
 def test_letters_of_others_go_back_as_they_were(world):
     """Kafka Connect's: bytes, key and the application's headers stay; what tells of the failure goes."""
     topic = world.topic("orders")
@@ -54,6 +66,10 @@ def test_letters_of_others_go_back_as_they_were(world):
         assert dict(r.headers)["app"] == b"\xff\0kept" and r.header("stepmill.job") == job
         assert not [name for name, _ in r.headers if "errors" in name]
     assert {a["letter"] for a in actions_of(world, "redriven", job=job)} == set(ids)
+    # nobody will ever tell that it was in vain, save whoever looks at it
+    assert processor.api("POST", "/actions", json={"kind": "reopened", "letters": ids[:1]}).status_code == 200
+    wait_action(world, "job_finished", job=request_job(world, ids))
+    assert len(world.readers["orders"].until(3)) == 3 and len(actions_of(world, "redriven", letter=ids[0])) == 2
     processor.stop()
 
 

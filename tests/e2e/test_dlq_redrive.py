@@ -74,9 +74,22 @@ def test_values_that_the_index_does_not_hold_go_whole(world):
     world.writer.flush()
     processor = Processor(world, value_max="1KiB").engine()
     wait_for("the letters are known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 2)
+    assert processor.api("POST", "/redrives/dry-run", json={"letters": [kept, omitted]}).json()["eligible"] == 2
     wait_action(world, "job_finished", job=request_job(world, [kept, omitted]))
     found = {r.header("stepmill.letter"): r.data["prompt"] for r in world.reader("tasks.search").all()}
     assert (found[kept], found[omitted]) == ("y" * 5000, "x" * 5000)
+    processor.stop()
+
+
+def test_letters_whose_headers_are_larger_than_all_memory_for_them_go(world):
+    """80 of 900 kB each: they are neither tried nor sent at once."""
+    ids = put_letters(world, 80, **{"big": "h" * 900_000})
+    processor = Processor(world).engine()
+    wait_for("the letters are known", 90, lambda: processor.metric("stepmill_dlq_letters") >= 80)
+    answer = processor.api("POST", "/redrives/dry-run", json={"filter": {"agent": "search"}})
+    assert answer.status_code == 200 and answer.json()["eligible"] == 80, answer.text
+    wait_action(world, "job_finished", 90, job=request_job(world, filter={"agent": "search"}))
+    assert sent_letters(world) == {i: 1 for i in ids}
     processor.stop()
 
 
@@ -142,6 +155,38 @@ def test_a_canary_that_fails_pauses_the_job(world):
     processor.stop()
 
 
+def test_what_fails_behind_a_canary_that_passed_pauses_nothing(world):
+    world.start()
+    mended, *failing = tasks = [new_task("[[fake: steps=1 fail@1=400x1]]"), *(new_task("[[fake: steps=1 fail=400]]") for _ in range(6))]
+    world.submit(*tasks)
+    of_task = {r.header("stepmill.task_id"): r.header("stepmill.id") for r in world.dlq.until(7, 60)}
+    processor = Processor(world).engine()
+    wait_for("the letters are known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 7)
+    job = request_job(world, [of_task[t["task_id"]] for t in (mended, *failing)], canary=1, rate=1)
+    wait_action(world, "job_finished", job=job)
+    assert not actions_of(world, "job_paused", job=job) and len(actions_of(world, "redriven", job=job)) == 7
+    processor.stop()
+
+
+def test_a_canary_of_which_nobody_hears_ends_by_a_hand(world):
+    """Letters without a task tell no end; nor does a task that no worker takes. Whoever resumes the job wants the others sent."""
+    nameless = put_letters(world, 3, **{"stepmill.task_id": ""})
+    waiting = put_letters(world, 3, first=10)
+    processor = Processor(world).engine()
+    wait_for("the letters are known", 60, lambda: processor.metric("stepmill_dlq_letters") >= 6)
+    job = request_job(world, nameless, canary=1)
+    paused, = wait_action(world, "job_paused", job=job)
+    assert paused["name"] == "canary" and "cannot be seen" in paused["reason"] and len(actions_of(world, "redriven", job=job)) == 1
+    write_action(world, kind="job_resumed", job=job)
+    wait_action(world, "job_finished", job=job)
+    job = request_job(world, waiting, canary=1)
+    wait_action(world, "redriven", job=job)
+    write_action(world, kind="job_resumed", job=job)
+    wait_action(world, "job_finished", job=job)
+    assert sent_letters(world) == {i: 1 for i in nameless + waiting} and not actions_of(world, "job_paused", job=job)
+    processor.stop()
+
+
 def test_what_fails_again_and_again_is_parked(world):
     world.start()
     task = new_task("poison", max_steps=99)
@@ -156,6 +201,8 @@ def test_what_fails_again_and_again_is_parked(world):
             wait_action(world, "job_finished", job=job)
     parked, = wait_action(world, "parked", 60)
     assert parked["letter"] == letter.header("stepmill.id")
+    answer = processor.api("POST", "/actions", json={"kind": "reopened", "letters": [world.dlq.records[0].header("stepmill.id")]})
+    assert answer.status_code == 409 and "newer letter" in answer.json()["detail"], "it would fail again at once"
     job = request_job(world, [letter.header("stepmill.id")])
     selected, = wait_action(world, "job_selected", job=job)
     assert selected["letters"] == [] and selected["counts"] == [{"name": "parked", "n": 1}]

@@ -58,7 +58,7 @@ def test_topics_are_made_once_and_as_configured(make_world):
     assert {t["state"] for t in again.values()} == {"exists"}
     days = {name: t["retention_ms"] / 86400000 for name, t in again.items() if t["cleanup_policy"] == "delete"}
     assert days == {world.tasks_topic(): 7, world.tasks_topic("other"): 7, world.topic("results"): 7, world.topic("events"): 30,
-                    world.topic("dlq"): 90, world.topic("dlq.actions"): 90}
+                    world.topic("dlq"): 90, world.topic("dlq.actions"): 104}
     assert again[world.topic("definitions")]["cleanup_policy"] == "compact"
     assert {(t["partitions"], t["replication"], t["without_leader"]) for t in again.values()} == {(3, 1, 0)}
 

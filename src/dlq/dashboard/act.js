@@ -62,7 +62,7 @@ export function redrive(app, what, done) {
         it.does.remove();
         it.leave.textContent = "Close";
         it.leave.focus();
-        const shown = progress(app, answer.id, answer.job);
+        const shown = progress(app, answer.id, answer.job, true);
         it.replace(shown.node);
         it.node.addEventListener("close", shown.stop);
         if (done) done();
@@ -86,7 +86,7 @@ const KINDS = {
     noted: { title: "Note on", verb: "Add note", field: "note", label: "Note", needed: true, role: "redrive" },
     parked: { title: "Park", verb: "Park", text: "What is parked is not retried by itself until it is unparked.", role: "redrive" },
     unparked: { title: "Unpark", verb: "Unpark", role: "redrive" },
-    reopened: { title: "Reopen", verb: "Reopen", role: "redrive" },
+    reopened: { title: "Reopen", verb: "Reopen", text: "What was sent back may still be under way: look at its task before it goes once more.", role: "redrive" },
     discarded: { title: "Discard", verb: "Discard", text: "Counts as finished. The record stays in Kafka until its topic lets it go.", danger: true, reason: true, role: "discard" },
     group_resolved: { title: "Resolve group", verb: "Resolve", text: "The cause is gone. If a letter of it comes again, that is news.", role: "redrive" },
     group_reopened: { title: "Reopen group", verb: "Reopen", role: "redrive" },

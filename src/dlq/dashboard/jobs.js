@@ -4,7 +4,7 @@ import { age, badge, button, changes, count, el, empty, paced, show } from "./do
 import { go, link } from "./route.js";
 import { live } from "./stream.js";
 
-const ENDED = ["finished", "cancelled"];
+const ENDED = ["finished", "cancelled"], PATIENCE_MS = 120000;
 
 function meter(job) {
     const node = el("div", { class: "meter", role: "progressbar", "aria-label": "Sent", "aria-valuemin": 0, "aria-valuemax": job.selected, "aria-valuenow": job.sent });
@@ -41,10 +41,11 @@ function controls(app, job, done) {
     return [job.state === "paused" ? change("resume", "Resume") : change("pause", "Pause"), " ", change("cancel", "Cancel job")];
 }
 
-/* One job that keeps itself fresh: by events, and every 2 s should they be away. */
-export function progress(app, id, first) {
-    const node = el("div", { class: "dry", "aria-live": "polite", "data-job": id });
-    let settled = false;
+/* One job that keeps itself fresh: by events, and every 2 s should they be away. `written`: it was asked for just now, and the
+ * index may not know it yet. */
+export function progress(app, id, first, written) {
+    const node = el("div", { class: "dry", "aria-live": "polite", "data-job": id }), until = written ? Date.now() + PATIENCE_MS : 0;
+    let settled = false, known = Boolean(first);
     const moving = el("div"), still = el("p", { class: "gap" });
     const draw = (job) => {
         settled = ENDED.includes(job.state) && !underWay(job);
@@ -57,10 +58,11 @@ export function progress(app, id, first) {
     async function load() {
         try {
             draw(await get(`/redrives/${segment(id)}`));
+            known = true;
         } catch (e) {
-            if (!first && (e.status === 404 || e.status === 400)) {
+            if (!known && (e.status === 400 || (e.status === 404 && Date.now() >= until))) {
                 settled = true;
-                show(node, "There is no such redrive.");
+                show(node, written ? "It is written, but not to be seen yet: it will stand in Redrives." : "There is no such redrive.");
             } else if (e.status !== 404 && e.status !== 0) app.failed(e);
         }
     }

@@ -8,12 +8,14 @@ import { json, rawText } from "./payload.js";
 import { link } from "./route.js";
 import { stepList } from "./steps.js";
 
-const FINISHED = ["resolved", "discarded", "failed_again"], UNDER_WAY = ["redriving", "redriven"];
+const UNDER_WAY = ["redriving", "redriven"];
 
+/* What its status allows: a button that can only fail is none. Of one that has failed again the newer letter is the one to act on. */
 function kinds(l) {
-    const all = l.status === "parked" ? ["unparked"] : ["parked"];
-    if (FINISHED.includes(l.status)) return ["noted", "reopened"];
-    return ["redrive", "acknowledged", "assigned", "noted", ...all, "discarded"];
+    if (["redriven", "resolved", "discarded"].includes(l.status)) return ["noted", "reopened"];
+    if (["redriving", "failed_again"].includes(l.status)) return ["assigned", "noted"];
+    if (l.status === "parked") return ["assigned", "noted", "unparked", "discarded"];
+    return ["redrive", "acknowledged", "assigned", "noted", "parked", "discarded"];
 }
 
 /* A letter of ours may name no trace; its task does. */

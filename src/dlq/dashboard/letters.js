@@ -120,7 +120,7 @@ export function open(main, app, parts, first) {
         if (!chosen.size) return show(bar);
         const what = () => ({ letters: [...chosen] });
         return show(bar, el("div", { class: "selection", role: "toolbar", "aria-label": "Selected letters" }, el("b", {}, `${count(chosen.size)} selected`),
-            buttons(app, ["redrive", "acknowledged", "assigned", "parked", "unparked", "discarded"], what, reload), !app.may("redrive") && el("span", { class: "dim" }, "your role may only look"),
+            buttons(app, ["redrive", "acknowledged", "assigned", "parked", "unparked", "reopened", "discarded"], what, reload), !app.may("redrive") && el("span", { class: "dim" }, "your role may only look"),
             button("Clear", () => { chosen.clear(); renderBar(); }, { class: "quiet" })));
     }
 

@@ -72,7 +72,7 @@ void fold_letter(struct store *s, const struct sample *l)
                                   .task_id = slice_of(l->task),
                                   .agent = slice_of(l->agent ? l->agent : "search"),
                                   .class = slice_of(l->class ? l->class : "exhausted"),
-                                  .code = SLICE("code"),
+                                  .code = slice_of(l->code ? l->code : "code"),
                                   .stage = SLICE("model"),
                                   .message = slice_of(l->message ? l->message : "no answer"),
                                   .first_failed_at_ms = -1,

@@ -25,6 +25,7 @@ struct sample {
     int64_t failed_at_ms;
     const char *value; /* NULL: none */
     const char *dlq;   /* NULL: "dlq" */
+    const char *code;  /* NULL: "code" */
 };
 void fold_letter(struct store *s, const struct sample *l);
 void fold_all(struct store *s, const struct sample *letters, size_t n);

@@ -139,6 +139,20 @@ static void filters_go_there_and_back(void **state)
     arena_free(arena);
 }
 
+/* A second's letters at most, then no more before a tenth of a second is over. */
+static void a_pace_holds_back(void **state)
+{
+    struct pace p = {0};
+    int64_t wait_ms = 0;
+
+    (void)state;
+    assert_int_equal(pace_allows(&p, 20, 500, &wait_ms), 20);
+    assert_int_equal(pace_allows(&p, 20, 7, &wait_ms), 7);
+    pace_pay(&p, 20, 20);
+    assert_int_equal(pace_allows(&p, 20, 500, &wait_ms), 0);
+    assert_true(wait_ms > 0 && wait_ms <= 101);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +160,7 @@ int main(void)
         cmocka_unit_test(a_letter_needs_a_topic_and_a_value),
         cmocka_unit_test(what_was_added_on_the_way_does_not_go_back),
         cmocka_unit_test(filters_go_there_and_back),
+        cmocka_unit_test(a_pace_holds_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

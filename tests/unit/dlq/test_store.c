@@ -210,6 +210,31 @@ static void filters_find(void **state)
     store_close(w);
 }
 
+/* Few of many: one walk for each status, in lists and in counts, up to the cap. */
+static void letters_of_few_statuses_are_found(void **state)
+{
+    const struct letter_filter f = {.statuses = 1U << LETTER_PARKED | 1U << LETTER_DISCARDED, .from_ms = 1010};
+    struct store *w = open_writer(NULL), *r;
+    int64_t n;
+
+    (void)state;
+    store_begin(w);
+    for (int i = 0; i < 100; i++) {
+        struct effect e = {.kind = i % 2 ? EFFECT_PARKED : EFFECT_DISCARDED, .id = id_of(i), .letter = id_of(i), .at_ms = 2000};
+
+        fold_letter(w, &(struct sample){.number = i, .failed_at_ms = 1000 + i});
+        if (i % 10 < 2)
+            fold_effect(w, e);
+    }
+    assert_false(failed(store_commit(w)));
+    r = open_reader();
+    assert_int_equal(found(r, f), 18);
+    assert_false(failed(store_count(r, &f, 12, &n)));
+    assert_int_equal(n, 12);
+    store_close(r);
+    store_close(w);
+}
+
 /* Page by page from either end, each letter once, in order; the cursor is good after others came. */
 static void pages_follow_each_other(void **state)
 {
@@ -348,6 +373,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(actions_decide, set_up, tear_down),
         cmocka_unit_test_setup_teardown(order_does_not_matter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(filters_find, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(letters_of_few_statuses_are_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pages_follow_each_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bytes_are_kept_up_to_a_size, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_record_of_one_id_is_counted, set_up, tear_down),
