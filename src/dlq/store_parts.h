@@ -6,7 +6,7 @@
 #include "tally.h"
 
 enum {
-    STORE_VERSION = 4, /* of the schema; another one: the file is made anew */
+    STORE_VERSION = 5, /* of the schema; another one: the file is made anew */
     STORE_TIME_SHIFT = 21,
     STORE_BATCH_MAX = 256 * 1024 * 1024, /* texts of one batch */
 };
