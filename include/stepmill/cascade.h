@@ -37,9 +37,9 @@ void endpoint_probe_over(struct endpoint *e, uint32_t probe);
 /* When it is worth asking again: now when it is open for calls. */
 int64_t endpoint_ready_ms(const struct endpoint *e, int64_t now_ms);
 void endpoint_answered(struct endpoint *e, int64_t now_ms);
-/* `error`: AGAIN counts for the breaker; SLOW_DOWN closes for retry_after_ms (1 s to an hour; 1–15 s with jitter when < 0); WAIT (401, 403,
- * 404, quota) opens the breaker at once; REJECTED and LIMIT are an answer: the endpoint is healthy. LOST says nothing. True: the
- * breaker opened just now. */
+/* `error`: AGAIN counts for the breaker; SLOW_DOWN closes for retry_after_ms (1 s to an hour; 1–15 s with jitter when < 0); WAIT
+ * (401, 403, 404, quota) opens the breaker at once; REJECTED and LIMIT are an answer: the endpoint is healthy. LOST says nothing.
+ * True: the breaker opened just now. */
 bool endpoint_failed(struct endpoint *e, const struct endpoint_policy *p, struct error error, int64_t retry_after_ms,
                      int64_t now_ms, uint64_t *seed);
 
