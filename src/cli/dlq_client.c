@@ -254,7 +254,7 @@ static bool is_mistrust(const struct dlq_client *c)
     return !strncmp(c->error.code, "tls_", 4) || strstr(c->failure, " alert ");
 }
 
-static bool tell(struct dlq_client *c)
+bool dlq_client_tell(struct dlq_client *c)
 {
     if (c->status >= 200 && c->status < 300)
         return true;
@@ -278,7 +278,7 @@ static bool is_open(const struct dlq_client *c)
            (c->status == 409 && c->body && !strcmp(dlq_text(c->body, "code"), "key_in_use"));
 }
 
-bool dlq_client_call(struct dlq_client *c, const char *method, const char *path, json_t *body)
+void dlq_client_ask(struct dlq_client *c, const char *method, const char *path, json_t *body)
 {
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     char key[37];
@@ -293,7 +293,12 @@ bool dlq_client_call(struct dlq_client *c, const char *method, const char *path,
     }
     free(text);
     json_decref(body);
-    return tell(c);
+}
+
+bool dlq_client_call(struct dlq_client *c, const char *method, const char *path, json_t *body)
+{
+    dlq_client_ask(c, method, path, body);
+    return dlq_client_tell(c);
 }
 
 /* ---- What came */

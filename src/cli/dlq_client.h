@@ -44,6 +44,9 @@ void dlq_client_close(struct dlq_client *c);
  * again when nobody knows whether it arrived. False: said why on stderr (the API's own words where it gave some). The answer is
  * in c->body (JSON) or c->bytes. */
 bool dlq_client_call(struct dlq_client *c, const char *method, const char *path, json_t *body);
+/* Its two halves, for who looks at the status first. */
+void dlq_client_ask(struct dlq_client *c, const char *method, const char *path, json_t *body);
+bool dlq_client_tell(struct dlq_client *c);
 
 /* "a=b&c=d" of the filter, encoded; appended. */
 void dlq_filter_query(const struct dlq_arguments *a, struct buf *to);

@@ -4,7 +4,7 @@
 
 #include "dlq_client.h"
 
-enum { WATCH_US = 500000, FILE_MAX = 16 * 1024 * 1024 };
+enum { WATCH_US = 500000, UNSEEN_MAX = 240, FILE_MAX = 16 * 1024 * 1024 };
 
 /* ---- Redrive */
 
@@ -63,6 +63,17 @@ static bool has_ended(const json_t *job)
     return !strcmp(state, "finished") || !strcmp(state, "cancelled");
 }
 
+/* The job as it is now. Written with 202 it may not be seen for a while: the processor reads its own record first. */
+static bool look_at(struct dlq_client *c, const char *path)
+{
+    for (int unseen = 0;; unseen++) {
+        usleep(WATCH_US);
+        dlq_client_ask(c, "GET", path, NULL);
+        if (c->status != 404 || unseen == UNSEEN_MAX)
+            return dlq_client_tell(c);
+    }
+}
+
 /* Until all is sent; a job that pauses itself (canary) ends the wait too. */
 static int watch(struct dlq_client *c, const char *id)
 {
@@ -73,8 +84,7 @@ static int watch(struct dlq_client *c, const char *id)
 
     buf_printf(&path, "/redrives/%s", id);
     do {
-        usleep(WATCH_US);
-        if (!dlq_client_call(c, "GET", buf_text(&path), NULL)) {
+        if (!look_at(c, buf_text(&path))) {
             buf_free(&path);
             return CLI_FAILED;
         }
