@@ -7,7 +7,7 @@ import time
 import fastavro
 import pytest
 
-from places import REGISTRY, schema_text
+from places import REGISTRY, TIME_FACTOR, schema_text
 from proof import check_history
 from records import encode, new_task
 from services import OwnRedis, Proxy, address_of
@@ -73,6 +73,27 @@ def test_tasks_wait_while_redis_is(redis_world, outage):
     worker.ready()
     again = [c for t in tasks for c in world.calls(t) if c["answered"] > 1]
     assert not again, "an answer waits in memory until it can be saved: it is not asked for again"
+
+
+def test_the_agents_deadline_stands_still_while_a_tool_call_can_not_begin(make_world, tmp_path):
+    """What must not be repeated is claimed in Redis first; the tool had asked for a pause, and Redis is gone when it is over."""
+    own = OwnRedis(tmp_path)
+    client = own.client()
+    world = make_world(redis={"url": own.url, "timeout": "500ms", "connect_timeout": "500ms"}, tools={"book": {"repeatable": False}},
+                       agents={"search": {"tools": ["book"], "deadline": f"{int(4 * TIME_FACTOR)}s"}})
+    world.redis.close()
+    world.redis = client
+    world.closers.append(own.stop)
+    world.start()
+    task = new_task("[[fake: tools=book tool_fail=429:2x1]]")
+    world.submit(task)
+    wait_for("the tool's first answer", 20, lambda: [c["count"] for c in world.calls(task) if c["name"] == "book"] == [1])
+    own.stop()
+    time.sleep(6 * TIME_FACTOR)
+    own.start()
+    assert world.result_of(task)["status"] == "completed"
+    assert [c["count"] for c in world.calls(task) if c["name"] == "book"] == [2]
+    assert not world.dlq.all()
 
 
 def test_redis_that_comes_back_empty_is_given_the_history_again(redis_world):
