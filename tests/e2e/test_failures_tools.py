@@ -16,8 +16,9 @@ LARGEST = 8 << 10
 def world(make_shared_world):
     world = make_shared_world(
         tools={"look": {"timeout_ms": int(500 * TIME_FACTOR)}, "other": {}, "book": {"repeatable": False, "timeout_ms": int(700 * TIME_FACTOR)},
-               "pay": {"repeatable": False, "timeout_ms": int(700 * TIME_FACTOR), "on_unknown": "fail"}, "hidden": {}},
-        agents={"search": {"tools": ["look", "other", "book", "pay"]}}, limits={"tool_answer": f"{LARGEST // 1024}KiB"})
+               "pay": {"repeatable": False, "timeout_ms": int(700 * TIME_FACTOR), "on_unknown": "fail"}, "hidden": {},
+               "shy": {}},
+        agents={"search": {"tools": ["look", "other", "book", "pay", "shy"]}}, limits={"tool_answer": f"{LARGEST // 1024}KiB"})
     world.start()
     return world
 
@@ -47,6 +48,7 @@ def rows():
     yield "cuts its answer", "tools=look tool_fail=truncatedx1", "ok", ok, (2, 1), ["connection_lost"]
     yield "slow down", "tools=look tool_fail=429:1x1", "ok", ok, (2, 1), ["tool_rate_limited"]
     yield "slow down for long", "tools=look tool_fail=429:0x5", "ok", ok, (6, 1), ["tool_rate_limited"] * 5
+    yield "asks for an hour", "tools=shy tool_fail=429:3600x1", "error", "again in 3600 s", (1, 0), ["tool_rate_limited"]
     yield "refuses", "tools=look tool_fail=400", "error", "400", (1, 0), []
     yield "not found", "tools=look tool_fail=404", "error", "404", (1, 0), []
     yield "bad arguments", 'tools=look args="{broken"', "error", "arguments", None, []
