@@ -84,8 +84,8 @@ static const void *read_item(struct reader *r, const struct option *o, const str
         unknown_model(r, n, text);
     else if (o->type == OPTION_TOOLS && !tool_name_valid(text))
         problem_error(r->report, &n->place, "%s: a tool's name is 1 to 64 letters, digits, \"_\" and \"-\"", path);
-    else if (o->type == OPTION_TOPICS && value_wrong_topic(text))
-        problem_error(r->report, &n->place, "%s: %s", path, value_wrong_topic(text));
+    else if (o->type == OPTION_TOPICS && value_wrong_topic(text, false))
+        problem_error(r->report, &n->place, "%s: %s", path, value_wrong_topic(text, false));
     else if (o->type == OPTION_TOOLS || o->type == OPTION_TOPICS)
         item = text.at;
     for (size_t i = 0; item && i < count; i++)

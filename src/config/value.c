@@ -8,6 +8,8 @@
 
 #include "stepmill/units.h"
 
+enum { TOPIC_MAX = 249 };
+
 void value_write_number(const struct option *o, int64_t value, struct buf *to)
 {
     if (o->type == OPTION_DURATION)
@@ -130,7 +132,7 @@ static const char *wrong_address(struct slice text)
     return NULL;
 }
 
-const char *value_wrong_topic(struct slice text)
+const char *value_wrong_topic(struct slice text, bool is_prefix)
 {
     for (size_t i = 0; i < text.len; i++) {
         char c = text.at[i];
@@ -138,8 +140,10 @@ const char *value_wrong_topic(struct slice text)
         if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-'))
             return "a topic's name is made of letters, digits, \".\", \"_\" and \"-\"";
     }
-    if (text.len == 0 || text.len > 249 - CONFIG_NAME_MAX || slice_is(text, ".") || slice_is(text, ".."))
-        return "a topic's name has 1 to 185 characters";
+    if (is_prefix && text.len > TOPIC_MAX - CONFIG_NAME_MAX)
+        return "what an agent's name is put behind has 1 to 185 characters";
+    if (text.len == 0 || text.len > TOPIC_MAX || slice_is(text, ".") || slice_is(text, ".."))
+        return "a topic's name has 1 to 249 characters";
     return NULL;
 }
 
@@ -153,7 +157,7 @@ static bool read_string(const struct option *o, struct slice text, void *base, s
     else if (o->type == OPTION_ADDRESS)
         wrong = wrong_address(text);
     else if (o->type == OPTION_TOPIC)
-        wrong = value_wrong_topic(text);
+        wrong = value_wrong_topic(text, !strcmp(o->path, "topics.tasks_prefix"));
     copy = arena_copy(a, text);
     if (!wrong && !copy.at)
         wrong = "out of memory";

@@ -8,8 +8,8 @@
 /* Reads a scalar of type STRING, TEXT, INT, BOOL, DOUBLE, DURATION, SIZE, ENUM, URL, ADDRESS or TOPIC into `base` (the struct of
  * the option's scope), strings copied to the arena. False: `why` says what is wrong, without the value where it may be secret. */
 bool value_read(const struct option *o, struct slice text, void *base, struct arena *a, struct buf *why);
-/* What is wrong with a topic name, or NULL. */
-const char *value_wrong_topic(struct slice text);
+/* What is wrong with a topic name, or NULL. `is_prefix`: an agent's name is put behind it. */
+const char *value_wrong_topic(struct slice text, bool is_prefix);
 
 /* Whether the member of `base` is set, and its text as it would be written in a file, without quotes. A secret gives its value:
  * for comparing only. Lists are separated by ", ". */

@@ -43,8 +43,8 @@ static struct error read_input(struct task *t, uint32_t *schema_id, struct detai
     if (allowed > EVENT_TEXT_MAX) /* TaskStarted holds all of it */
         allowed = EVENT_TEXT_MAX;
     if (t->record->value.len > allowed) {
-        snprintf(detail->text, sizeof detail->text, "the value has %zu bytes, limits.record allows %zu", t->record->value.len,
-                 allowed);
+        snprintf(detail->text, sizeof detail->text, "the value has %zu bytes, %s %zu", t->record->value.len,
+                 allowed == EVENT_TEXT_MAX ? "an event holds at most" : "limits.record allows", allowed);
         return error_make(CLASS_POISON, "too_large", "the record is larger than limits.record");
     }
     if (headers_size(t->record) > (size_t)t->worker->config->limits.headers)
