@@ -22,9 +22,10 @@ struct systemic {
 
 /* A hash of the cause's code and stage, never 0. */
 uint32_t systemic_cause(struct slice code, struct slice stage);
-/* A task ended; `cause` 0: not by exhaustion or rejection. True: it opened just now (alert). A task that ends otherwise while it
- * is open closes it; one that ran after the pause and ended by the same cause doubles the pause; those that were about to end
- * when it opened change nothing. */
+/* A task ended; `cause` 0: it was completed. Limits and cancelled tasks are not told: they say nothing of whether others get
+ * through. True: it opened just now, or went over to this cause (alert). A completed task closes it; one that ran after the pause
+ * and ended by the same cause doubles the pause; those that were about to end when it opened change nothing, nor does another
+ * cause, until most end by it. */
 bool systemic_ended(struct systemic *s, uint32_t cause, int64_t now_ms);
 /* May another record be admitted, with this many tasks of the agent in flight? */
 bool systemic_admits(const struct systemic *s, size_t in_flight, int64_t now_ms);

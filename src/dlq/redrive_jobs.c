@@ -215,6 +215,8 @@ static enum next next_of(const struct redrives *r, struct job_control *c, const 
 {
     const struct job_row *row = &f->row;
     int64_t canary = c->request.canary;
+    /* Who resumes a job whose canary is not out yet means no more than that it goes on. */
+    bool passed = f->canary_passed && (row->sent >= canary || row->failed_again > 0);
 
     *wait_ms = INT64_MAX;
     if (row->state == JOB_PAUSED)
@@ -224,7 +226,7 @@ static enum next next_of(const struct redrives *r, struct job_control *c, const 
     if (row->sent >= row->selected)
         return NEXT_FINISH;
     *limit = pace_allows(&c->pace, rate_of(r, c), r->at_once, wait_ms);
-    if (canary > 0 && !f->canary_passed && row->sent <= canary) { /* more are sent only once it has passed */
+    if (canary > 0 && !passed && row->sent <= canary) { /* more are sent only once it has passed */
         if (row->failed_again > 0)
             return NEXT_PAUSE;
         if (row->sent == canary && row->completed < canary) {

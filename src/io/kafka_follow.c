@@ -25,7 +25,7 @@ struct kafka_follow {
     struct kafka_headers headers;
     struct part *parts; /* sorted by topic, then number */
     size_t nparts;
-    bool *known;                /* by topic: it was read off the brokers, or they have none of this name */
+    bool *known;                /* by topic: it was read off the brokers, or they have none of this name, or none for us */
     struct kafka_topic_id *ids; /* by topic */
     bool asked;                 /* for the ids, and all are of our topics */
     bool other;                 /* one is not */
@@ -211,7 +211,8 @@ static void look(struct kafka_follow *f)
 
         if (failed(error) || !n) {
             f->trouble = failed(error) ? error.code : "topic_missing";
-            f->known[t] = f->known[t] || !failed(error);
+            /* What we are refused is said again and again, and must not keep the others from being worked with. */
+            f->known[t] = f->known[t] || !failed(error) || error.class == CLASS_CONFIG;
             all = false;
             continue;
         }

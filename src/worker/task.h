@@ -251,14 +251,16 @@ bool task_tools_are_out(const struct task *t);
 void task_pause_run(struct task *t, struct tool_run *run, int64_t until_ms);
 /* No call may be begun now. While none of the task is out either it waits for `outage`, and the agent's deadline stands still. */
 void task_wait_to_begin(struct task *t, struct tool_run *run, enum outage outage, int64_t until_ms);
-/* For a pause that the tool asked for, or its turn. False: it has waited for three minutes in all, which is enough. */
-bool task_wait_for_tool(struct task *t, struct tool_run *run, int64_t wait_ms);
+/* For a pause that the tool asked for, or its turn. After three minutes of that in all the model is told instead. */
+void task_wait_for_tool(struct task *t, struct tool_run *run, int64_t wait_ms);
 
 /* tools.c */
 void task_act(struct task *t, const struct decision *d);
 void task_cancel_tools(struct task *t);
 void task_cancel_run(struct task *t, struct tool_run *run);
 void task_claimed(struct task *t, uint32_t attempt, const struct cells_answer *a);
+/* This error is its answer, and what it had claimed is given back. */
+void task_fail_run(struct task *t, struct tool_run *run, const char *text);
 /* Every open call gets its answer without the tool: `refused` with this text, or `unknown` where a request may have left. False:
  * out of memory, the task was given up. */
 bool task_close_group(struct task *t, const char *refuse);

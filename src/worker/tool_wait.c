@@ -1,10 +1,12 @@
 /* When a tool may be called, and how long a call waits for that: not while the tool asked for a pause, not more often than its
  * rate_limit says, and not for ever. */
+#include <stdio.h>
+
 #include "stepmill/random.h"
 #include "worker.h"
 
 /* The model can do without a tool, or say that it can't: a task that waits until its deadline helps nobody. */
-enum { SPREAD_MS = 250, WAITED_MOST_MS = 3 * 60 * 1000 };
+enum { SPREAD_MS = 250, WAITED_MOST_MS = 3 * 60 * 1000, SOON_MS = 1000 };
 
 int64_t tool_wait_ms(struct agent *a, const struct tool *tool)
 {
@@ -40,18 +42,26 @@ void task_pause_run(struct task *t, struct tool_run *run, int64_t until_ms)
 
 void task_wait_to_begin(struct task *t, struct tool_run *run, enum outage outage, int64_t until_ms)
 {
-    task_pause_run(t, run, until_ms);
-    if (task_tools_are_out(t))
+    int64_t soon = loop_now_ms(t->worker->loop) + SOON_MS;
+
+    if (task_tools_are_out(t)) { /* it does not wait as a whole, so nobody wakes it when the outage is over */
+        task_pause_run(t, run, until_ms < soon ? until_ms : soon);
         return;
+    }
     run->state = RUN_IDLE;
     task_wait(t, outage, until_ms);
 }
 
-bool task_wait_for_tool(struct task *t, struct tool_run *run, int64_t wait_ms)
+void task_wait_for_tool(struct task *t, struct tool_run *run, int64_t wait_ms)
 {
+    char text[200];
+
     run->waited_ms += wait_ms;
-    if (run->waited_ms > WAITED_MOST_MS)
-        return false;
-    task_pause_run(t, run, loop_now_ms(t->worker->loop) + wait_ms);
-    return true;
+    if (run->waited_ms <= WAITED_MOST_MS) {
+        task_pause_run(t, run, loop_now_ms(t->worker->loop) + wait_ms);
+        return;
+    }
+    snprintf(text, sizeof text, "error: the tool takes no calls now; it may be called again in %lld s",
+             (long long)(wait_ms + 999) / 1000);
+    task_fail_run(t, run, text);
 }

@@ -124,15 +124,8 @@ static void unknown(struct task *t, struct tool_run *run)
                       "not be repeated");
 }
 
-/* Uses no attempt by itself. */
-static void wait_for_tool(struct task *t, struct tool_run *run, int64_t wait_ms)
+void task_fail_run(struct task *t, struct tool_run *run, const char *text)
 {
-    char text[200];
-
-    if (task_wait_for_tool(t, run, wait_ms))
-        return;
-    snprintf(text, sizeof text, "error: the tool takes no more calls now (rate limit); it may be called again in %lld s",
-             (long long)(wait_ms + 999) / 1000);
     unclaim(t, run);
     (void)answer_text(t, run, TOOL_ERROR, text);
 }
@@ -155,6 +148,8 @@ static void run_failed(struct task *t, struct tool_run *run, struct error error,
     if (!slow)
         run->attempts++;
     if (run->attempts < w->config->retry.tool_attempts) {
+        bool asked = slow || wait_ms >= 0;
+
         if (wait_ms < 0)
             wait_ms =
                 backoff_ms(w->config->retry.tool_backoff.min_ms, w->config->retry.tool_backoff.max_ms, run->attempts, &w->seed);
@@ -164,7 +159,10 @@ static void run_failed(struct task *t, struct tool_run *run, struct error error,
             run->tool->slow_until_ms = now + wait_ms;
         if (not_run)
             run->sent = false;
-        wait_for_tool(t, run, wait_ms);
+        if (asked)
+            task_wait_for_tool(t, run, wait_ms);
+        else
+            task_pause_run(t, run, now + wait_ms);
         return;
     }
     snprintf(text, sizeof text, "error: the tool failed %d times, last with %s: %s", run->attempts, error.code, error.text);
@@ -356,7 +354,7 @@ static void begin(struct task *t, struct tool_run *run)
         return;
     wait_ms = tool_wait_ms(t->agent, run->tool);
     if (wait_ms)
-        wait_for_tool(t, run, wait_ms);
+        task_wait_for_tool(t, run, wait_ms);
     else if (RULE(claim) && !is_repeatable(t, run))
         claim(t, run);
     else

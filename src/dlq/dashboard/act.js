@@ -69,7 +69,7 @@ export function redrive(app, what, done) {
     }
     const box = dialog({ title: `Redrive ${described(what)}`, verb: "Redrive", act: send, keep: true, closed: () => { if (sent && done) done(); }, body: [dry,
         el("label", {}, "Reason", reason), el("div", { class: "three" }, el("label", {}, "At most", cap), el("label", {}, "Letters a second", rate),
-            el("label", { title: "So many first; on only if none of them fails again" }, "Canary first", canary)),
+            el("label", { title: "So many first; on only if all of them complete" }, "Canary first", canary)),
         el("label", { class: "inline" }, fresh, el("span", {}, "From the beginning ", el("span", { class: "dim" }, "– forgets the steps that are paid for")))] });
     const again = later(250, look);
     cap.addEventListener("input", () => { asked++; box.does.disabled = true; again(); }); // what is sent has had its dry run
