@@ -44,12 +44,11 @@ void task_wait_to_begin(struct task *t, struct tool_run *run, enum outage outage
 {
     int64_t soon = loop_now_ms(t->worker->loop) + SOON_MS;
 
-    if (task_tools_are_out(t)) { /* it does not wait as a whole, so nobody wakes it when the outage is over */
+    run->state = RUN_IDLE;     /* it may have been the claim that failed */
+    if (task_tools_are_out(t)) /* the task does not wait as a whole, so nobody wakes it when the outage is over */
         task_pause_run(t, run, until_ms < soon ? until_ms : soon);
-        return;
-    }
-    run->state = RUN_IDLE;
-    task_wait(t, outage, until_ms);
+    else
+        task_wait(t, outage, until_ms);
 }
 
 void task_wait_for_tool(struct task *t, struct tool_run *run, int64_t wait_ms)
