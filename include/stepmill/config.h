@@ -252,6 +252,8 @@ struct config_report {
 /* Reads, merges and checks everything. NULL when report->errors > 0; warnings (a secret in plain text) do not stop it.
  * Reads the file, prompt files and secret files: at start and on SIGHUP only. */
 struct config *config_load(const struct config_source *source, struct config_report *report);
+/* One more, of the configuration as a whole, found by who knows more than this loader. Errors are kept before warnings. */
+__attribute__((format(printf, 3, 4))) void config_report_add(struct config_report *r, bool warning, const char *format, ...);
 void config_free(struct config *c);
 
 /* NULL: no such agent. */

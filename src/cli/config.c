@@ -1,6 +1,5 @@
 /* stepmill config check | show | options | schema */
 #include <errno.h>
-#include <stdarg.h>
 
 #include "cli.h"
 #include "stepmill/json.h"
@@ -22,20 +21,6 @@ static int print(const struct cli *cli, struct buf *text)
     return code;
 }
 
-__attribute__((format(printf, 3, 4))) static void add_problem(struct config_report *r, bool warning, const char *format, ...)
-{
-    va_list args;
-
-    *(warning ? &r->warnings : &r->errors) += 1;
-    if (r->count == CONFIG_PROBLEMS_MAX)
-        return;
-    r->problems[r->count] = (struct config_problem){.warning = warning};
-    va_start(args, format);
-    vsnprintf(r->problems[r->count].text, sizeof r->problems[r->count].text, format, args);
-    va_end(args);
-    r->count++;
-}
-
 /* Only librdkafka knows whether its names exist and take these values. */
 static void check_kafka(const struct config *c, struct config_report *report)
 {
@@ -43,7 +28,7 @@ static void check_kafka(const struct config *c, struct config_report *report)
     char detail[400];
 
     if (failed(kafka_options_check(&options, detail, sizeof detail)))
-        add_problem(report, false, "kafka: %s", detail);
+        config_report_add(report, false, "kafka: %s", detail);
 }
 
 static void check_agent_tools(const struct config *c, const struct tool_set *set, struct config_report *report)
@@ -57,9 +42,9 @@ static void check_agent_tools(const struct config *c, const struct tool_set *set
                 continue;
             for (size_t t = 0; t < set->ntools; t++)
                 nearest_offer(&near, set->tools[t].name.at);
-            add_problem(report, false, "agents.%s.tools: no tool \"%.*s\" in %s%s%s%s", c->agents[i].name, SLICE_FMT(name),
-                        c->tool_definitions, near.name ? ": did you mean \"" : "", near.name ? near.name : "",
-                        near.name ? "\"?" : "");
+            config_report_add(report, false, "agents.%s.tools: no tool \"%.*s\" in %s%s%s%s", c->agents[i].name, SLICE_FMT(name),
+                              c->tool_definitions, near.name ? ": did you mean \"" : "", near.name ? near.name : "",
+                              near.name ? "\"?" : "");
         }
 }
 
@@ -70,7 +55,7 @@ static void check_tools(const struct config *c, struct config_report *report)
     struct tool_set *set = c->tool_definitions ? tool_set_load(c->tool_definitions, &tools) : NULL;
 
     for (size_t i = 0; i < tools.count; i++) {
-        add_problem(report, tools.problems[i].warning, "%s", tools.problems[i].text);
+        config_report_add(report, tools.problems[i].warning, "%s", tools.problems[i].text);
         kept += !tools.problems[i].warning;
     }
     report->errors += tools.errors - kept;

@@ -207,7 +207,7 @@ static void read_option(struct reader *r, const struct option *o, bool file, str
         memcpy(option_at(o, base), &secret.value, sizeof secret.value);
     else if (!file)
         read_scalar(r, o, n, path, base);
-    if (file && (o->need & r->source->needs) && !value_is_set(o, base) && r->report->errors == errors)
+    if (file && (o->need & r->needs) && !value_is_set(o, base) && r->report->errors == errors)
         problem_error(r->report, &n->place, "%s is empty", path);
 }
 

@@ -44,12 +44,22 @@ static void insert(struct config_report *r, const struct config_problem *p)
     r->problems[at] = *p;
 }
 
+static void keep(struct config_report *r, struct config_problem *p)
+{
+    *(p->warning ? &r->warnings : &r->errors) += 1;
+    for (char *c = p->text; *c; c++) /* what was cited may hold line ends, or bytes a terminal obeys */
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    if (strlen(p->text) == sizeof p->text - 1) /* cut off, perhaps within a character */
+        p->text[utf8_cut(slice_of(p->text), sizeof p->text - 4).len] = '\0';
+    insert(r, p);
+}
+
 static void add(struct config_report *r, bool warning, const struct place *place, const char *format, va_list args)
 {
     struct config_problem p = {.warning = warning};
     int n = 0;
 
-    *(warning ? &r->warnings : &r->errors) += 1;
     if (place && place->source == PLACE_FILE) {
         p.line = place->line;
         p.column = place->column;
@@ -61,12 +71,18 @@ static void add(struct config_report *r, bool warning, const struct place *place
         n += snprintf(p.text + n, sizeof p.text - (size_t)n, "warning: ");
     if (n >= 0)
         vsnprintf(p.text + n, sizeof p.text - (size_t)n, format, args);
-    for (char *c = p.text; *c; c++) /* what was cited may hold line ends, or bytes a terminal obeys */
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-    if (strlen(p.text) == sizeof p.text - 1) /* cut off, perhaps within a character */
-        p.text[utf8_cut(slice_of(p.text), sizeof p.text - 4).len] = '\0';
-    insert(r, &p);
+    keep(r, &p);
+}
+
+void config_report_add(struct config_report *r, bool warning, const char *format, ...)
+{
+    struct config_problem p = {.warning = warning};
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(p.text, sizeof p.text, format, args);
+    va_end(args);
+    keep(r, &p);
 }
 
 void problem_error(struct config_report *r, const struct place *place, const char *format, ...)

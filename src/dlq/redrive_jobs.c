@@ -12,16 +12,16 @@ enum { CANARY_MS = 1000, CANARY_MAX = 1000, JOB_ARENA_MAX = 16 * 1024 * 1024 };
 
 struct job_facts {
     struct job_row row;
-    bool canary_passed; /* somebody let it go on */
-    int64_t silent;     /* letters of its canary of whose end nobody will hear */
+    bool was_resumed; /* somebody let it go on */
+    int64_t silent;   /* letters of its canary of whose end nobody will hear */
 };
 struct jobs_found {
     struct job_facts *at;
     size_t n;
 };
 
-/* Only people resume. Whoever does it after our pause, or while the canary waits for an end that nobody will hear of, wants the
- * others sent: a second pause would make `resume` useless. */
+/* Only people resume. Whoever does it once the canary is out or has failed wants the others sent: a second pause would make
+ * `resume` useless. */
 static bool was_resumed(struct store *s, struct slice job)
 {
     struct statement *st = database_prepare(
@@ -215,8 +215,8 @@ static enum next next_of(const struct redrives *r, struct job_control *c, const 
 {
     const struct job_row *row = &f->row;
     int64_t canary = c->request.canary;
-    /* Who resumes a job whose canary is not out yet means no more than that it goes on. */
-    bool passed = f->canary_passed && (row->sent >= canary || row->failed_again > 0);
+    /* While the canary is not out `resume` means no more than that the job goes on. */
+    bool passed = f->was_resumed && (row->sent >= canary || row->failed_again > 0);
 
     *wait_ms = INT64_MAX;
     if (row->state == JOB_PAUSED)

@@ -301,8 +301,8 @@ void task_call_model(struct task *t)
         task_enter(t, TASK_BACKOFF);
         return;
     case CASCADE_WAIT:
-        if (choice.until_ms >
-            now + LOOK_AGAIN_MS) /* a model that is closed for an hour must not make the task deaf to a cancel */
+        /* A model that is closed for an hour must not make the task deaf to a cancel. */
+        if (choice.until_ms > now + LOOK_AGAIN_MS)
             choice.until_ms = now + LOOK_AGAIN_MS;
         task_wait(t, OUTAGE_MODEL, choice.until_ms + (int64_t)random_below(&w->seed, WAKE_SPREAD_MS)); /* not all in one turn */
         return;

@@ -59,8 +59,8 @@ def test_workers_join_and_leave_under_load(world, pytestconfig):
     print(f"{times} joins and leaves, {len(load.tasks)} tasks; gaps median {sorted(gaps)[len(gaps) // 2]:.1f} s")
     check_gap(load, load.began, SESSION + 5, "orderly")
     # On a machine that is slowed down a rebalance may follow upon another before a member has heard of the first: it begins anew.
-    missed = TIME_FACTOR > 1 and any(w.lines("kafka.generation_missed") for w in world.workers)
-    assert missed or not again, "a call was made twice although nobody died"
+    missed = sum(len(w.lines("kafka.generation_missed")) for w in world.workers) if TIME_FACTOR > 1 else 0
+    assert max((c["count"] for c in again), default=1) <= 1 + missed, "a call was made twice although nobody died"
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "kill -9"])

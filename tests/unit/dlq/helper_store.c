@@ -9,6 +9,7 @@
 
 static char folder[64];
 static struct arena *arena;
+struct arena *memory;
 
 static void remove_files(void)
 {
@@ -27,13 +28,15 @@ int store_set_up(void **state)
     (void)state;
     snprintf(folder, sizeof folder, "/tmp/stepmill-store-XXXXXX");
     arena = arena_new(256 * 1024 * 1024);
-    return mkdtemp(folder) && arena ? 0 : -1;
+    memory = arena_new(64 * 1024 * 1024);
+    return mkdtemp(folder) && arena && memory ? 0 : -1;
 }
 
 int store_tear_down(void **state)
 {
     (void)state;
     arena_free(arena);
+    arena_free(memory);
     remove_files();
     return rmdir(folder);
 }

@@ -12,6 +12,7 @@
 #include "effect.h"
 #include "store.h"
 
+extern struct arena *memory; /* for what is read, of one set-up */
 /* A scratch folder per test. */
 int store_set_up(void **state);
 int store_tear_down(void **state);

@@ -3,20 +3,6 @@
 
 #include <stdlib.h>
 
-static struct arena *memory;
-
-static int set_up(void **state)
-{
-    memory = arena_new(64 * 1024 * 1024);
-    return memory ? store_set_up(state) : -1;
-}
-
-static int tear_down(void **state)
-{
-    arena_free(memory);
-    return store_tear_down(state);
-}
-
 static const struct sample letters[] = {
     {.number = 1, .task = "t-1", .session = "s-1", .failed_at_ms = 60000, .value = "one", .message = "no answer within 30 s"},
     {.number = 2, .task = "t-2", .session = "s-1", .failed_at_ms = 61000, .agent = "orders", .message = "no answer within 31 s"},
@@ -370,15 +356,15 @@ static void a_batch_is_all_or_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(actions_decide, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(order_does_not_matter, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(filters_find, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(letters_of_few_statuses_are_found, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(pages_follow_each_other, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(bytes_are_kept_up_to_a_size, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(another_record_of_one_id_is_counted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_group_that_returns_is_seen, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_batch_is_all_or_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(actions_decide, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(order_does_not_matter, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(filters_find, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(letters_of_few_statuses_are_found, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(pages_follow_each_other, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(bytes_are_kept_up_to_a_size, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(another_record_of_one_id_is_counted, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(a_group_that_returns_is_seen, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(a_batch_is_all_or_nothing, store_set_up, store_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

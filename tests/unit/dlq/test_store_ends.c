@@ -3,20 +3,6 @@
 
 #include <stdlib.h>
 
-static struct arena *memory;
-
-static int set_up(void **state)
-{
-    memory = arena_new(64 * 1024 * 1024);
-    return memory ? store_set_up(state) : -1;
-}
-
-static int tear_down(void **state)
-{
-    arena_free(memory);
-    return store_tear_down(state);
-}
-
 static void assert_letter(struct store *s, int number, enum letter_status status, struct slice newer)
 {
     struct letter_row row;
@@ -143,9 +129,9 @@ static void requests_are_found_by_their_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(only_a_later_letter_of_the_same_task_is_newer, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(only_what_completed_counts_as_completed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(requests_are_found_by_their_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_a_later_letter_of_the_same_task_is_newer, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(only_what_completed_counts_as_completed, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(requests_are_found_by_their_key, store_set_up, store_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

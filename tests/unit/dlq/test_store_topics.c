@@ -3,20 +3,6 @@
 
 #include <stdlib.h>
 
-static struct arena *memory;
-
-static int set_up(void **state)
-{
-    memory = arena_new(64 * 1024 * 1024);
-    return memory ? store_set_up(state) : -1;
-}
-
-static int tear_down(void **state)
-{
-    arena_free(memory);
-    return store_tear_down(state);
-}
-
 static const struct sample letters[] = {
     {.number = 1, .task = "t-1", .session = "s-1", .failed_at_ms = 60000, .value = "one", .message = "no answer within 30 s"},
     {.number = 2, .task = "t-2", .session = "s-2", .failed_at_ms = 61000, .class = "poison", .message = "Zebra crossing"},
@@ -102,8 +88,8 @@ static void an_emptied_index_is_as_a_new_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(ids_are_kept, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_emptied_index_is_as_a_new_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ids_are_kept, store_set_up, store_tear_down),
+        cmocka_unit_test_setup_teardown(an_emptied_index_is_as_a_new_one, store_set_up, store_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
