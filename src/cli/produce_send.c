@@ -172,8 +172,8 @@ int produce_finish(struct produce *p, int code)
         code = cli_fail(p->cli, "%zu of %zu records were not acknowledged within %d s; `stepmill doctor` tries what is missing",
                         p->sent - p->delivered, p->sent, FLUSH_MS / 1000);
     cli_progress_end(&p->progress, (int64_t)p->delivered);
-    if (p->refused > REFUSALS_SHOWN)
-        cli_fail(p->cli, "%zu more were not acknowledged", p->refused - REFUSALS_SHOWN);
+    if (p->refused)
+        cli_fail(p->cli, "%zu of %zu records sent were not acknowledged", p->refused, p->sent);
     if (fflush(stdout) || p->output_gone)
         return cli_fail(p->cli, "cannot write the output; %zu of %zu records are acknowledged", p->delivered - p->refused,
                         p->sent);
