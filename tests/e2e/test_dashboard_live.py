@@ -1,6 +1,9 @@
 """The dashboard while things happen: a task's steps as a worker takes them, seven windows at once, and very many letters."""
 import contextlib
 import os
+import statistics
+import subprocess
+import sys
 import time
 
 import pytest
@@ -130,6 +133,21 @@ def put_letter_and_see(world, driver, handles):
         wait_for("the letter", 20, seen)
 
 
+@contextlib.contextmanager
+def awake():
+    """No processor sleeps, and none is taken away: to wake one of a virtual machine may take longer than to draw a page."""
+    def last():
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"], preexec_fn=last) for _ in range(os.cpu_count())]
+    try:
+        yield
+    finally:
+        for one in spinning:
+            one.kill()
+            one.wait()
+
+
 def test_very_many_letters(driver, make_world, pytestconfig):
     long = pytestconfig.getoption("--long")
     count = 100_000 if long else 3_000
@@ -139,15 +157,17 @@ def test_very_many_letters(driver, make_world, pytestconfig):
     page = Page(driver, processor.port)
     page.open("groups")
     page.wait("tr[data-group]")
+    time.sleep(5 if long else 0)  # the broker and the index have their own work behind so many letters
     drawn = []
-    for _ in range(5):
-        drawn.append(driver.execute_async_script(DRAW))
-        page.go("groups")
-        page.wait("tr[data-group]")
-    print(f"a page of 50 of {count} letters is asked for and drawn in {sorted(drawn)[2]:.0f} ms, {min(drawn):.0f} to {max(drawn):.0f} "
+    with awake():
+        for _ in range(11 if long else 3):  # the browser compiles the page's code in the first ones
+            drawn.append(driver.execute_async_script(DRAW))
+            page.go("groups")
+            page.wait("tr[data-group]")
+    print(f"a page of 50 of {count} letters is asked for and drawn in {statistics.median(drawn):.0f} ms, {min(drawn):.0f} to {max(drawn):.0f} "
           f"(load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors)")
     # judged on a machine without other tests; beside them the figure is about them
-    assert not long or sorted(drawn)[2] < 100 * TIME_FACTOR
+    assert not long or statistics.median(drawn) < 100 * TIME_FACTOR
     page.open("letters?status=all")
     page.wait("#total", "10,000 letters and more" if long else f"{count:,} letters")
     assert len(page.ids()) == 50

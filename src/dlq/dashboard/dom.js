@@ -19,8 +19,8 @@ function fill(node, attributes, children) {
 }
 
 export function add(node, children) {
-    for (const child of [children].flat(Infinity))
-        if (child !== null && child !== undefined && child !== false) node.append(typeof child === "string" ? plain(child) : child);
+    if (Array.isArray(children)) for (const child of children) add(node, child);
+    else if (children !== null && children !== undefined && children !== false) node.append(typeof children === "string" ? plain(children) : children);
     return node;
 }
 

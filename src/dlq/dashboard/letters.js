@@ -109,7 +109,7 @@ export function open(main, app, parts, first) {
             if (!document.activeElement.closest("input:not([type=checkbox]), select, dialog")) focusRow(0); // else he is elsewhere by now
         } else if (focused) focusRow(same < 0 ? at : same);
         else at = -1;
-        renderBar();
+        showBar();
     }
 
     function renderBar() {
@@ -117,6 +117,10 @@ export function open(main, app, parts, first) {
             tr.setAttribute("aria-selected", String(chosen.has(tr.dataset.id)));
             tr.querySelector("input").checked = chosen.has(tr.dataset.id);
         }
+        showBar();
+    }
+
+    function showBar() {
         if (!chosen.size) return show(bar);
         const what = () => ({ letters: [...chosen] });
         return show(bar, el("div", { class: "selection", role: "toolbar", "aria-label": "Selected letters" }, el("b", {}, `${count(chosen.size)} selected`),
