@@ -109,6 +109,14 @@ void worker_count_result(struct task *t, const struct task_result *r)
              LOG_SLICE("trace_id", t->history.trace_id));
 }
 
+void worker_log_attempt(const struct task *t, const char *event, struct slice name, struct error error,
+                        const struct http_answer *a)
+{
+    log_info(t->worker->log, event, LOG_SLICE("task_id", t->input.task_id), LOG_SLICE("name", name), LOG_ERROR(error),
+             LOG_TEXT("detail", a->detail), LOG_INT("status", a->status), LOG_BOOL("reused", a->reused),
+             LOG_INT("took_ms", a->total_us / 1000));
+}
+
 static void put_dependency(struct buf *b, const char *name, bool ok, const char *code, const char *detail)
 {
     if (b->at[b->len - 1] != '{')

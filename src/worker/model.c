@@ -49,6 +49,7 @@ static void call_failed(struct task *t, struct model *m, struct error error, int
     cascade_failed(&t->cascade, index_of(t->agent, m), error, now);
     note_attempt(t, slice_of(m->config->name), error, 0, now - t->model_began_ms);
     count_call(t, m, error.code);
+    worker_log_attempt(t, "llm.attempt_failed", slice_of(m->config->name), error, a);
     if (t->agent->nmodels > 1)
         log_info(w->log, "llm.fallback", LOG_SLICE("task_id", t->input.task_id), LOG_TEXT("from_model", m->config->name),
                  LOG_TEXT("reason", error.code));

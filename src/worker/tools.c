@@ -139,6 +139,7 @@ static void run_failed(struct task *t, struct tool_run *run, struct error error,
     char text[400];
 
     note_failure(t, run, error);
+    worker_log_attempt(t, "tool.attempt_failed", run->tool->definition->name, error, a);
     if (slow || a->status == 503)
         (void)retry_after_ms(http_answer_header(a, "Retry-After"), clock_wall_ms(), &wait_ms);
     if (RULE(unknown) && !is_repeatable(t, run) && run->sent && !not_run) {

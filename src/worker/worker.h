@@ -214,6 +214,10 @@ bool worker_is_ready(struct worker *w, struct buf *detail);
 struct error worker_serve(struct worker *w) MUST_CHECK;
 void worker_count_result(struct task *t, const struct task_result *r);
 void worker_count(struct metric *m, double n);
+/* A try of a call that failed: the task's event tells it only when the call has ended. `name`: of the tool, or of the model's
+ * entry; `reused`: over a connection that was there. */
+void worker_log_attempt(const struct task *t, const char *event, struct slice name, struct error error,
+                        const struct http_answer *a);
 
 /* Frees dead tasks. */
 void worker_reap(struct worker *w);

@@ -341,8 +341,8 @@ class Faults:
         elif kind == "cut":
             seconds = more["for"] = 0
         struck = self.lab.proxy.do(kind, link, **more)
-        if not struck and kind not in ("refuse", "endtxn"):
-            return None  # nobody was connected
+        if not struck and kind in ("cut", "half_close", "late"):
+            return None  # nobody was connected; the others strike whoever connects while they last
         return f"{link} {more.get('mode', more['dir'])}", seconds
 
     # ---- for the checker

@@ -61,6 +61,8 @@ def test_again_is_tried_again_and_listed(world, fault, code, times):
     assert (result["status"], result["output"]) == ("completed", "at last")
     body, = answered(world, task)
     assert [(a["target"], a["error"]) for a in body["attempts"]] == [("primary", code)] * times
+    logged = world.workers[0].wait_log("llm.attempt_failed", task_id=task["task_id"])
+    assert [(line["name"], line["code"]) for line in logged] == [("primary", code)] * times
     check_history(world.history_of(task), result)
     assert len({c["key"] for c in world.calls(task)}) == 1, "each attempt has the same key"
 

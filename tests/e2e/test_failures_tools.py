@@ -70,6 +70,7 @@ def test_tool_trouble_is_told_to_the_model(world, prompt, outcome, text, counts,
     assert (result["status"], result["output"], result["tool_calls"], result["steps_used"]) == ("completed", "done", 1, 2)
     body, = tool_events(world, task)
     assert (body["outcome"], type(errors)(a["error"] for a in body["attempts"])) == (outcome, errors)
+    assert type(errors)(line["code"] for line in world.workers[0].lines("tool.attempt_failed", task_id=task["task_id"])) == errors
     assert re.search(text, body["content"]), body["content"]
     assert told(world, task) == [body["content"]]
     name = re.search(r"tools=(\w+)", prompt)[1]
