@@ -7,11 +7,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import AdminClient
 
 from places import KAFKA, STEPMILL
 from records import new_task
 from worker import wait_for
+from world import set_topic
 
 SLOW = "[[fake: tools=look latency@2=60s]]"
 QUICK = '[[fake: tools=look answer="looked"]]'
@@ -27,14 +28,6 @@ def same_partition(world, prompts):
     tasks = [new_task(prompt) for prompt in prompts]
     world.submit(*tasks, partition=0)
     return tasks
-
-
-def set_topic(name, setting, value):
-    entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": KAFKA})
-    for done in admin.incremental_alter_configs([resource]).values():
-        done.result(20)
 
 
 def topics_now():

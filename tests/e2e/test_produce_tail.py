@@ -12,11 +12,11 @@ import uuid
 import fastavro
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from places import KAFKA, REGISTRY, STEPMILL, TIME_FACTOR, schema_text
 from records import Reader, encode, new_task
 from worker import wait_for
+from world import set_topic
 
 RESULT_SCHEMA = fastavro.parse_schema(json.loads(schema_text("AgentTaskResult")))
 EVENT_SCHEMA = fastavro.parse_schema(json.loads(schema_text("AgentEvent")))
@@ -167,11 +167,7 @@ def test_what_is_missing_is_said(make_world):
 
 
 def test_records_that_kafka_refuses_are_counted_and_stop_the_rest(world):
-    setting = ConfigResource(ConfigResource.Type.TOPIC, world.tasks_topic(), incremental_configs=[
-        ConfigEntry("max.message.bytes", "1000", incremental_operation=AlterConfigOpType.SET)])
-    admin = AdminClient({"bootstrap.servers": KAFKA})
-    for done in admin.incremental_alter_configs([setting]).values():
-        done.result(20)
+    set_topic(world.tasks_topic(), "max.message.bytes", "1000")
     sent = [{"prompt": "".join(random.choices("0123456789abcdef", k=20000)), "session_id": "s"} for _ in range(2000)]
     done = world.stepmill("produce", "--agent", "search", "--stdin", stdin=lines_of(*sent), expect=1)
     said = len(re.findall("was not acknowledged", done.stderr))

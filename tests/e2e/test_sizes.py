@@ -2,12 +2,11 @@
 import hashlib
 
 import pytest
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
-from places import KAFKA
 from proof import check_history
 from records import new_task
 from worker import wait_for
+from world import set_topic
 
 TEXT_MAX = (7 << 20) - (64 << 10)  # of an event; a topic takes 8 MiB
 SMALL = 900 << 10                  # of an output, where the topic takes less than it should
@@ -106,19 +105,11 @@ def test_a_large_checkpoint_is_resumed_and_disturbs_nobody(make_world):
     check_history(world.history_of(task), result)
 
 
-def limit_topics(*topics):
-    """As Kafka makes them by itself: records up to 1 MiB."""
-    admin = AdminClient({"bootstrap.servers": KAFKA})
-    entries = [ConfigEntry("max.message.bytes", "1048588", incremental_operation=AlterConfigOpType.SET)]
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, t, incremental_configs=entries) for t in topics]
-    for future in admin.incremental_alter_configs(resources).values():
-        future.result(20)
-
-
 def test_topics_that_take_less_than_they_should(make_world):
     world = make_world(limits={"record": "4MiB"}, agents={"search": {"session_memory": False}},
                        kafka={"compression.type": "none"})  # the limit is that of compressed bytes
-    limit_topics(world.topic("results"), world.topic("dlq"))
+    for name in ("results", "dlq"):
+        set_topic(world.topic(name), "max.message.bytes", "1048588")  # as Kafka makes them by itself: records up to 1 MiB
     doctor = world.stepmill("doctor", expect=None).stdout
     assert f"{world.topic('results')}: max.message.bytes is 1048588, should be 8388608" in doctor
     worker = world.start()

@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import redis
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from fakes_client import Fakes
 
 from places import KAFKA, REDIS, REGISTRY, STEPMILL, TIME_FACTOR
@@ -230,6 +230,21 @@ class World:
         self.redis.close()
         for future in deleted.values():
             future.exception(20)  # a topic that was never made is no trouble
+
+
+def set_topic(name, setting, value):
+    """Returns when the broker tells the new value: it acknowledges the change before."""
+    entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": KAFKA})
+
+    def now():
+        done, = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name)]).values()
+        return done.result(20)[setting].value
+
+    done, = admin.incremental_alter_configs([resource]).values()
+    done.result(20)
+    wait_for(f"{name} has {setting} {value}", 20, lambda: now() == value)
 
 
 def events_by_task(records):
