@@ -160,7 +160,7 @@ def test_very_many_letters(driver, make_world, pytestconfig):
     time.sleep(5 if long else 0)  # the broker and the index have their own work behind so many letters
     drawn = []
     with awake():
-        for _ in range(11 if long else 3):  # the browser compiles the page's code in the first ones
+        for _ in range(5):
             drawn.append(driver.execute_async_script(DRAW))
             page.go("groups")
             page.wait("tr[data-group]")

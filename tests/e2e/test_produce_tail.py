@@ -169,7 +169,8 @@ def test_what_is_missing_is_said(make_world):
 def test_records_that_kafka_refuses_are_counted_and_stop_the_rest(world):
     set_topic(world.tasks_topic(), "max.message.bytes", "1000")
     sent = [{"prompt": "".join(random.choices("0123456789abcdef", k=20000)), "session_id": "s"} for _ in range(2000)]
-    done = world.stepmill("produce", "--agent", "search", "--stdin", stdin=lines_of(*sent), expect=1)
+    # two seconds for all, so that the first refusal comes before the last is sent
+    done = world.stepmill("produce", "--agent", "search", "--stdin", "--rate", "1000", stdin=lines_of(*sent), expect=1)
     said = len(re.findall("was not acknowledged", done.stderr))
     assert "larger than the topic" in done.stderr and not done.stdout
     # A slow producer has fewer under way when the first is refused.

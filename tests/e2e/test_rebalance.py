@@ -35,13 +35,6 @@ def check_gap(load, since, limit, what):
     return seconds
 
 
-def missed(world):
-    """How often a member heard of a rebalance only when the next had begun (DELIVERY §4.1): what it holds begins anew."""
-    times = sum(len(w.lines("kafka.generation_missed")) for w in world.workers)
-    print(f"{times} times a member missed a generation of the group")
-    return times
-
-
 @pytest.mark.timeout(300 * TIME_FACTOR)
 def test_workers_join_and_leave_under_load(world, pytestconfig):
     """Thirty times with --long, ten times else. Who leaves in order makes nobody pay twice. Measured with --long: 5,466 tasks, longest gap
@@ -65,7 +58,9 @@ def test_workers_join_and_leave_under_load(world, pytestconfig):
     again = load.check()
     print(f"{times} joins and leaves, {len(load.tasks)} tasks; gaps median {sorted(gaps)[len(gaps) // 2]:.1f} s")
     check_gap(load, load.began, SESSION + 5, "orderly")
-    assert max((c["count"] for c in again), default=1) <= 1 + missed(world), "a call was made twice although nobody died"
+    # On a machine that is slowed down a rebalance may follow upon another before a member has heard of the first: it begins anew.
+    missed = sum(len(w.lines("kafka.generation_missed")) for w in world.workers) if TIME_FACTOR > 1 else 0
+    assert max((c["count"] for c in again), default=1) <= 1 + missed, "a call was made twice although nobody died"
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "kill -9"])
@@ -94,5 +89,5 @@ def test_a_rolling_restart_of_three_workers(world, end):
     print(f"{end}: {len(load.tasks)} tasks, {len(again)} of {3 * len(load.tasks)} calls made again")
     check_gap(load, load.began, SESSION + 5, f"{end}, all")
     if end == "SIGTERM":
-        assert max((c["count"] for c in again), default=1) <= 1 + missed(world), "a call was made twice although nobody died"
+        assert not again, "a call was made twice although nobody died"
     assert all(c["count"] <= 3 for c in again), "at most the calls in flight when it died are made again"

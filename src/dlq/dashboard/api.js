@@ -37,7 +37,7 @@ const exactly = (key, value, context) => (typeof value === "number" && Number.is
 
 /* JSON in which integers that a double cannot hold stay as they were written. */
 export function parse(text) {
-    if (!/[:,[]\s*-?\d{16}/.test(text)) return JSON.parse(text);
+    if (!/(^|[:,[])\s*-?\d{16}/.test(text)) return JSON.parse(text);
     try {
         return JSON.parse(text, exactly);
     } catch (e) {
